@@ -1,0 +1,17 @@
+/** The part of the configuration that decisions depend on. Made from `Configuration` by `runtime/settings.ts`. */
+import type { ConsumerId, JobClass, PolicyName } from './vocabulary.js';
+
+export interface ConsumerSettings {
+  readonly id: ConsumerId;
+  readonly cards: readonly number[];
+  readonly parallel: number;
+}
+
+export interface Settings {
+  readonly policy: PolicyName;
+  /** Jobs that have not begun, counted from their headers on. */
+  readonly queueMax: number;
+  /** Longest wait for a grant; null: for ever. */
+  readonly queueTimeoutMs: Readonly<Record<JobClass, number | null>>;
+  readonly consumers: ReadonlyMap<ConsumerId, ConsumerSettings>;
+}
