@@ -11,7 +11,12 @@ export type Command =
   /** The card is this job's now: send it to its consumer. */
   | { readonly type: 'GrantJob'; readonly jobId: JobId }
   /** The job ended before it was granted: answer with the outcome's code. For `cancelled` nobody is there to read it. */
-  | { readonly type: 'RefuseJob'; readonly jobId: JobId; readonly outcome: JobOutcome; readonly retryAfterS?: number | null }
+  | {
+      readonly type: 'RefuseJob';
+      readonly jobId: JobId;
+      readonly outcome: JobOutcome;
+      readonly retryAfterS?: number | null;
+    }
   /** The job ended while running: break the consumer's request off; `WorkEnded` must follow when its work is over. */
   | { readonly type: 'AbortJob'; readonly jobId: JobId; readonly outcome: JobOutcome }
   /** Tell the journal: it feeds events, logs, metrics, `why`. */

@@ -2,16 +2,9 @@
  * What happened, in the past tense: everything the core is ever told. Made by the proxy, the probes, the control
  * plane and the executor; consumed by `broker.ts` alone.
  */
-import type {
-  Capability,
-  ConsumerId,
-  GpuReading,
-  JobClass,
-  JobId,
-  JobOutcome,
-  MonotonicMs,
-} from './vocabulary.js';
+
 import type { Settings } from './settings.js';
+import type { Capability, ConsumerId, GpuReading, JobClass, JobId, JobOutcome, MonotonicMs } from './vocabulary.js';
 
 /** A job as its headers describe it. */
 export interface AnnouncedJob {

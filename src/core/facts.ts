@@ -40,10 +40,18 @@ export interface JobView {
 }
 
 export type Fact =
-  | { readonly type: 'job'; readonly change: 'announced' | 'queued' | 'granted' | 'answered' | 'ended' | 'work_over'; readonly job: JobView }
+  | {
+      readonly type: 'job';
+      readonly change: 'announced' | 'queued' | 'granted' | 'answered' | 'ended' | 'work_over';
+      readonly job: JobView;
+    }
   | { readonly type: 'consumer'; readonly consumer: ConsumerId; readonly health: Health; readonly error: string | null }
   | { readonly type: 'gpu'; readonly reading: GpuReading | null; readonly error: string | null }
-  | { readonly type: 'config'; readonly consumersAdded: readonly ConsumerId[]; readonly consumersRemoved: readonly ConsumerId[] }
+  | {
+      readonly type: 'config';
+      readonly consumersAdded: readonly ConsumerId[];
+      readonly consumersRemoved: readonly ConsumerId[];
+    }
   | { readonly type: 'operator'; readonly action: string; readonly by: string };
 
 export type FactType = Fact['type'];

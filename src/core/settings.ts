@@ -3,6 +3,8 @@ import type { ConsumerId, JobClass, PolicyName } from './vocabulary.js';
 
 export interface ConsumerSettings {
   readonly id: ConsumerId;
+  /** Where it lives, as one text: when it changes, what was known of its health is void. */
+  readonly endpoint: string;
   readonly cards: readonly number[];
   readonly parallel: number;
 }

@@ -1,6 +1,9 @@
 /** A read-only view of the broker's state for the control plane. Copies what it shows; owns nothing. */
 import type { JobView } from './facts.js';
+import { viewOf } from './jobs.js';
+import type { BrokerState, ConsumerState, JobRecord } from './state.js';
 import type { ConsumerId, GpuReading, Health, JobId, MonotonicMs, PolicyName, Residency } from './vocabulary.js';
+import { expectedRestMs, usualRunMs } from './waiting.js';
 
 export interface ConsumerSnapshot {
   readonly id: ConsumerId;
@@ -40,4 +43,112 @@ export interface Snapshot {
   readonly readingError: string | null;
   /** Since when a job that could be granted has been standing; null: none. Must never be for long (`/healthz`). */
   readonly stalledSince: MonotonicMs | null;
+}
+
+/** The view as it is now; `jobs` and `job` read the living state and must be used before the next step. */
+export function snapshotOf(state: BrokerState): Snapshot {
+  return {
+    at: state.now,
+    policy: state.settings.policy,
+    state: state.mode === 'ready' ? 'ready' : 'draining',
+    queueDepth: state.queue.size + state.takingIn,
+    inFlight: state.grants.size,
+    totalJobs: state.totalJobs,
+    lastWaitMs: state.lastWaitMs,
+    lastRunMs: state.lastRunMs,
+    oldestQueuedAt: oldestQueuedAt(state),
+    evictions: 0,
+    loads: 0,
+    consumers: consumersOf(state),
+    jobs: () => jobViews(state),
+    job: (id) => jobView(state, id),
+    reading: state.reading,
+    readingError: state.readingError,
+    stalledSince: stalledSince(state),
+  };
+}
+
+function oldestQueuedAt(state: BrokerState): MonotonicMs | null {
+  // Jobs are kept in the order of their headers, so the first that has not begun is the oldest.
+  for (const job of state.jobs.values()) {
+    if (job.grantedAt === null) return job.announcedAt;
+  }
+  return null;
+}
+
+function consumersOf(state: BrokerState): ConsumerSnapshot[] {
+  const active = new Map<ConsumerId, number>();
+  const queued = new Map<ConsumerId, number>();
+  for (const job of state.jobs.values()) {
+    if (job.outcome !== null) continue;
+    const counts = job.grantedAt === null ? queued : active;
+    counts.set(job.consumer, (counts.get(job.consumer) ?? 0) + 1);
+  }
+  return [...state.consumers.values()].map((consumer) => ({
+    ...lastsOf(consumer),
+    active: active.get(consumer.id) ?? 0,
+    queued: queued.get(consumer.id) ?? 0,
+  }));
+}
+
+function lastsOf(consumer: ConsumerState): Omit<ConsumerSnapshot, 'active' | 'queued'> {
+  return {
+    id: consumer.id,
+    health: consumer.health,
+    healthError: consumer.healthError,
+    checkedAt: consumer.checkedAt,
+    residency: 'unknown',
+    totalRequests: consumer.totalRequests,
+    failedRequests: consumer.failedRequests,
+    lastUsedAt: consumer.lastUsedAt,
+    runP50Ms: consumer.runTimes.quantileMs(0.5),
+    runP95Ms: consumer.runTimes.quantileMs(0.95),
+  };
+}
+
+function* jobViews(state: BrokerState): Generator<JobView> {
+  for (const job of state.grants.values()) {
+    if (job.outcome === null) yield viewOf(state, job, null);
+  }
+  yield* waitingViews(state);
+  for (const job of state.jobs.values()) {
+    if (job.phase === 'taking_in') yield viewOf(state, job, null);
+  }
+}
+
+function* waitingViews(state: BrokerState): Generator<JobView> {
+  let position = 0;
+  let waitMs = expectedRestMs(state);
+  // The median of each consumer is asked once a snapshot, not once a job.
+  const usual = new Map<ConsumerId, number | null>();
+  for (const job of state.queue) {
+    position += 1;
+    yield viewOf(state, job, { position, expectedWaitMs: waitMs });
+    if (!usual.has(job.consumer)) usual.set(job.consumer, usualRunMs(state, job));
+    const runMs = usual.get(job.consumer) ?? null;
+    waitMs = waitMs === null || runMs === null ? null : waitMs + runMs;
+  }
+}
+
+function jobView(state: BrokerState, id: JobId): JobView | null {
+  const job = state.jobs.get(id);
+  if (job === undefined || job.outcome !== null) return null;
+  return job.phase === 'waiting' ? waitingView(state, job) : viewOf(state, job, null);
+}
+
+function waitingView(state: BrokerState, wanted: JobRecord): JobView | null {
+  for (const view of waitingViews(state)) {
+    if (view.id === wanted.id) return view;
+  }
+  return null;
+}
+
+/** An independent look, not the policy's: somebody could run, nobody does. */
+function stalledSince(state: BrokerState): MonotonicMs | null {
+  if (state.grants.size > 0) return null;
+  for (const job of state.queue) {
+    if (state.consumers.get(job.consumer)?.health !== 'up') continue;
+    return Math.max(state.idleSince, job.queuedAt ?? state.idleSince);
+  }
+  return null;
 }

@@ -74,8 +74,8 @@ export type WaitReason =
   | { readonly code: 'taking_in' }
   | { readonly code: 'state_unknown'; readonly consumer: ConsumerId }
   | { readonly code: 'turn_busy'; readonly holder: JobId; readonly target: Target; readonly since: MonotonicMs }
-  | { readonly code: 'draining_work'; readonly holder: JobId; readonly target: Target; readonly since: MonotonicMs }
-  | { readonly code: 'behind'; readonly position: number; readonly ahead: JobId };
+  /** The holder has ended (its client left, its time was up), but its work on the card goes on. */
+  | { readonly code: 'draining'; readonly holder: JobId; readonly target: Target; readonly since: MonotonicMs };
 
 /** How a job ended, with a code of the catalogue (`errors.ts`) where it is not `done`. */
 export interface JobOutcome {

@@ -1,0 +1,133 @@
+/**
+ * The life of a job inside the broker: the only functions that move one from phase to phase. A job ends exactly once
+ * (`endJob`), its grant comes back exactly once (`releaseGrant`). Pure but for the state handed in.
+ */
+import type { Command } from './commands.js';
+import type { JobView } from './facts.js';
+import type { BrokerState, JobRecord } from './state.js';
+import type { JobOutcome, MonotonicMs, WaitReason } from './vocabulary.js';
+import { reasonOf } from './waiting.js';
+
+const KEPT_REASONS = 32;
+
+/** One step's working set: the state, its time, and the commands it has issued so far. */
+export interface Step {
+  readonly state: BrokerState;
+  readonly now: MonotonicMs;
+  readonly commands: Command[];
+}
+
+/** `place`: only for a job that waits, where the asker knows it. */
+export function viewOf(
+  state: BrokerState,
+  job: JobRecord,
+  place: { readonly position: number; readonly expectedWaitMs: number | null } | null,
+): JobView {
+  const waiting = job.phase === 'taking_in' || job.phase === 'waiting';
+  return {
+    id: job.id,
+    consumer: job.consumer,
+    model: job.model,
+    capability: job.capability,
+    class: job.class,
+    client: job.client,
+    state: job.outcome !== null ? 'ended' : waiting ? 'waiting' : 'running',
+    answered: job.answered,
+    queuedAt: job.announcedAt,
+    grantedAt: job.grantedAt,
+    firstByteAt: job.firstByteAt,
+    endedAt: job.endedAt,
+    position: place?.position ?? null,
+    expectedWaitMs: place?.expectedWaitMs ?? null,
+    reason: waiting && job.outcome === null ? reasonOf(state, job) : null,
+    reasons: [...job.reasons],
+    outcome: job.outcome,
+  };
+}
+
+type JobChange = 'announced' | 'queued' | 'granted' | 'answered' | 'ended' | 'work_over';
+
+export function tellJob(step: Step, job: JobRecord, change: JobChange): void {
+  const place = change === 'queued' ? { position: step.state.queue.size, expectedWaitMs: null } : null;
+  step.commands.push({ type: 'RecordFact', fact: { type: 'job', change, job: viewOf(step.state, job, place) } });
+}
+
+/** Remembers why the job waits, once per cause: the same target holding the card again is the same cause. */
+export function noteReason(job: JobRecord, reason: WaitReason, now: MonotonicMs): void {
+  const last = job.reasons.at(-1)?.reason;
+  if (last !== undefined && sameCause(last, reason)) return;
+  // The first reason tells how it began, the newest what holds it now: what is dropped is from the middle.
+  if (job.reasons.length >= KEPT_REASONS) job.reasons.splice(1, 1);
+  job.reasons.push({ at: now, reason });
+}
+
+function sameCause(a: WaitReason, b: WaitReason): boolean {
+  if (a.code !== b.code) return false;
+  if (!('target' in a) || !('target' in b)) return true;
+  return a.target.consumer === b.target.consumer && a.target.model === b.target.model;
+}
+
+export function grantJob(step: Step, job: JobRecord): void {
+  const { state, now } = step;
+  state.queue.remove(job);
+  job.phase = 'running';
+  job.grantedAt = now;
+  state.grants.set(job.id, job);
+  state.lastWaitMs = now - job.announcedAt;
+  const consumer = state.consumers.get(job.consumer);
+  if (consumer !== undefined) {
+    consumer.grants.add(job.id);
+    consumer.lastUsedAt = now;
+  }
+  tellJob(step, job, 'granted');
+  step.commands.push({ type: 'GrantJob', jobId: job.id });
+}
+
+/** The job's one end. `workOver: false` keeps its grant out until `releaseGrant`. */
+export function endJob(step: Step, job: JobRecord, outcome: JobOutcome, workOver: boolean): void {
+  const { state, now } = step;
+  if (job.outcome !== null) throw new Error(`job ${job.id} would end twice`);
+  job.outcome = outcome;
+  job.endedAt = now;
+  state.totalJobs += 1;
+  countForConsumer(state, job, outcome, now);
+  const granted = job.grantedAt !== null;
+  if (granted) state.lastRunMs = now - (job.grantedAt ?? now);
+  leavePhase(state, job);
+  tellJob(step, job, 'ended');
+  if (!granted) {
+    state.jobs.delete(job.id);
+    return;
+  }
+  job.phase = 'winding_down';
+  if (workOver) releaseGrant(step, job);
+}
+
+function leavePhase(state: BrokerState, job: JobRecord): void {
+  if (job.phase === 'taking_in') state.takingIn -= 1;
+  if (job.phase === 'waiting') state.queue.remove(job);
+}
+
+function countForConsumer(state: BrokerState, job: JobRecord, outcome: JobOutcome, now: MonotonicMs): void {
+  const consumer = state.consumers.get(job.consumer);
+  if (consumer === undefined) return;
+  consumer.totalRequests += 1;
+  // The consumer's failures, not the caller's or ours: cancelled and refused jobs say nothing about it.
+  if (outcome.end === 'failed' || outcome.code === 'consumer_timeout') consumer.failedRequests += 1;
+  if (outcome.end === 'done' && job.grantedAt !== null) consumer.runTimes.add(now - job.grantedAt);
+}
+
+/** The job's work is over: its grant comes back and the job is forgotten. */
+export function releaseGrant(step: Step, job: JobRecord): void {
+  const { state, now } = step;
+  state.grants.delete(job.id);
+  state.jobs.delete(job.id);
+  if (state.grants.size === 0) state.idleSince = now;
+  const consumer = state.consumers.get(job.consumer);
+  if (consumer !== undefined) {
+    consumer.grants.delete(job.id);
+    consumer.lastGrantOverAt = now;
+    consumer.lastUsedAt = now;
+  }
+  tellJob(step, job, 'work_over');
+}
