@@ -8,7 +8,7 @@ import type { Configuration, ConsumerConfiguration } from '../../src/config/conf
 import type { JobView, TimedFact } from '../../src/core/facts.js';
 import { newBrokerState } from '../../src/core/state.js';
 import { consumerId } from '../../src/core/vocabulary.js';
-import { createProxy, type Proxy } from '../../src/proxy/proxy.js';
+import { createProxy, type ProxyWing } from '../../src/proxy/proxy.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { createExecutor } from '../../src/runtime/executor.js';
 import { Journal } from '../../src/runtime/journal.js';
@@ -22,7 +22,7 @@ import { SilentLog } from './silent-log.js';
 export interface OpenProxy {
   readonly port: number;
   readonly loop: Loop;
-  readonly proxy: Proxy;
+  readonly proxy: ProxyWing;
   readonly log: SilentLog;
   readonly configuration: HeldConfiguration;
   /** The next job fact of this change; each is handed out once, those that came before are kept. */
