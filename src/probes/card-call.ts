@@ -24,7 +24,7 @@ export type CallResult =
 
 export interface CardCall {
   readonly startedAt: number;
-  readonly process: ToolProcess;
+  readonly tool: ToolProcess;
   /** May never settle. */
   readonly result: Promise<CallResult>;
 }
@@ -32,15 +32,15 @@ export interface CardCall {
 export function callNvidiaSmi(fields: readonly string[], env: NodeJS.ProcessEnv, clock: Clock): CardCall {
   // The age of a reading counts from before the question: what happened since then it may not show.
   const startedAt = clock.now();
-  const process = startTool({
+  const tool = startTool({
     command: TOOL,
     args: argumentsFor(fields),
     env: { ...env, LC_ALL: 'C' },
     maxOutputBytes: MAX_OUTPUT_BYTES,
     exitGraceMs: EXIT_GRACE_MS,
   });
-  const result = process.ended.then((end) => understand(end, { fields, env, clock, startedAt }));
-  return { startedAt, process, result };
+  const result = tool.ended.then((end) => understand(end, { fields, env, clock, startedAt }));
+  return { startedAt, tool, result };
 }
 
 interface Asked {

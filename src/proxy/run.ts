@@ -56,7 +56,11 @@ export class Run {
     const path = request.path + request.query;
     this.#relay = new Relay(
       {
-        ...{ exchange, consumer, path, body, job: id },
+        exchange,
+        consumer,
+        path,
+        body,
+        job: id,
         answered: (head) => this.#onAnswer(head),
         over: (end) => this.#onRelayOver(end),
       },
@@ -83,8 +87,12 @@ export class Run {
     if (!this.#isOver) this.#dependencies.broker.post({ type: 'FirstByteSeen', jobId: id });
     return {
       headers: [
-        ...['X-MGPU-Job', id, 'X-MGPU-Consumer', consumer.id],
-        ...['Server-Timing', `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`],
+        'X-MGPU-Job',
+        id,
+        'X-MGPU-Consumer',
+        consumer.id,
+        'Server-Timing',
+        `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`,
       ],
       watch: adapter.watch(request, head),
     };
