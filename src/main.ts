@@ -7,7 +7,7 @@ import type { KindDefaults } from './adapters/adapter.js';
 import { KINDS } from './adapters/registry.js';
 import { type Configuration, formatProblem, type KindName } from './config/configuration.js';
 import { diffConfiguration } from './config/diff.js';
-import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
+import { type Loaded, type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
 import { watchFile } from './config/watch.js';
 import { createControl } from './control/control.js';
 import { progressOf } from './control/health.js';
@@ -80,7 +80,7 @@ function readVersion(): string {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { env, log } = options;
   const clock = systemClock;
-  const loaded = await loadOrThrow(options);
+  const { configuration: loaded, digest } = await loadOrThrow(options);
   options.onConfiguration?.(loaded);
 
   const journal = new Journal(log);
@@ -122,7 +122,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   probes.start();
   cards.start();
   const watch =
-    'file' in options.source ? watchFile(options.source.file, () => reloadQuietly(configuration), log) : null;
+    'file' in options.source
+      ? watchFile(options.source.file, () => reloadQuietly(configuration), log, { digest })
+      : null;
 
   return {
     urls: addresses.map(urlOf),
@@ -145,11 +147,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-async function loadOrThrow(options: DaemonOptions): Promise<Configuration> {
+async function loadOrThrow(options: DaemonOptions): Promise<Loaded> {
   const result = await load(options);
   if (!result.good) throw new ConfigurationRefused(result);
   for (const warning of result.warnings) options.log.warn({}, formatProblem(warning));
-  return result.configuration;
+  return result;
 }
 
 async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResult> {
