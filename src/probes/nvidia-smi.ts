@@ -38,6 +38,9 @@ const MOST_CALLS = 2;
 const FAILING_PACE = 2;
 const FAILING_INTERVAL_MS = 5_000;
 
+/** From SIGKILL, or from the last word of a call, until nothing of it is left. */
+const DYING_MAY_TAKE_MS = 1_000;
+
 interface Waiter {
   readonly since: number;
   readonly resolve: (measurement: Measurement) => void;
@@ -46,8 +49,8 @@ interface Waiter {
 interface RunningCall extends CardCall {
   readonly number: number;
   late: boolean;
-  /** It was ended, or it has said all it will. */
-  over: boolean;
+  /** Since when it was ended, or had said all it will; null: neither. */
+  overAt: number | null;
   readonly stopTimers: () => void;
 }
 
@@ -103,7 +106,7 @@ class NvidiaSmiProbe implements CardProbe {
     this.#running = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const call of this.#calls) {
-      call.over = true;
+      call.overAt = this.#options.clock.now();
       call.stopTimers();
       call.tool.abandon();
     }
@@ -127,7 +130,7 @@ class NvidiaSmiProbe implements CardProbe {
     if (!this.#running) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     // An answer that is not late yet is worth waiting for: it calls here again.
-    if ([...this.#calls].some((call) => !call.late && !call.over)) return;
+    if ([...this.#calls].some((call) => !call.late && call.overAt === null)) return;
     if (this.#calls.size >= MOST_CALLS) {
       this.#tellIfAllStuck();
       return;
@@ -153,12 +156,12 @@ class NvidiaSmiProbe implements CardProbe {
       clearTimeout(late);
       clearTimeout(deadline);
     };
-    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, over: false, stopTimers };
+    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, overAt: null, stopTimers };
     this.#lastStartedAt = call.startedAt;
     this.#calls.add(call);
     void call.result.then((result) => {
       stopTimers();
-      if (!call.over) this.#take(call, result);
+      if (call.overAt === null) this.#take(call, result);
     });
     // What it said is taken first: it may change what is asked next.
     void Promise.all([call.tool.gone, call.result]).then(() => {
@@ -176,14 +179,14 @@ class NvidiaSmiProbe implements CardProbe {
   }
 
   #end(call: RunningCall): void {
-    call.over = true;
+    call.overAt = this.#options.clock.now();
     this.#options.log.debug({ call: call.number }, 'nvidia-smi did not answer and is ended');
     call.tool.kill();
     this.#callWhenDue();
   }
 
   #take(call: RunningCall, result: CallResult): void {
-    call.over = true;
+    call.overAt = this.#options.clock.now();
     switch (result.type) {
       case 'refused_field':
         this.#refusedFields.add(result.field);
@@ -209,10 +212,18 @@ class NvidiaSmiProbe implements CardProbe {
     return `nvidia-smi takes longer than ${this.#lateMs / 1000} s to answer; the figures are as old as they say`;
   }
 
+  /** No call can be made before one of those that live on is gone. */
   #tellIfAllStuck(): void {
-    const newest = [...this.#calls].at(-1);
-    if (newest?.over !== true) return;
-    const error = `${this.#calls.size} calls of nvidia-smi hang and cannot be ended; see the kernel log (dmesg) for the driver`;
+    const calls = [...this.#calls];
+    const newest = calls.at(-1);
+    if (newest === undefined || calls.some((call) => call.overAt === null)) return;
+    const lastOverAt = Math.max(...calls.map((call) => call.overAt ?? 0));
+    const waitMs = lastOverAt + DYING_MAY_TAKE_MS - this.#options.clock.now();
+    if (waitMs > 0) {
+      this.#timer = setTimeout(() => this.#callWhenDue(), waitMs);
+      return;
+    }
+    const error = `${calls.length} calls of nvidia-smi, or what they started, cannot be ended; see the kernel log (dmesg) for the driver`;
     this.#report(newest, { reading: null, error });
     this.#answerWaiters(Number.POSITIVE_INFINITY, { reading: null, error });
   }

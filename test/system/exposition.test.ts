@@ -5,7 +5,9 @@ import { openStandIn } from '../support/stand-in.js';
 import { oneConsumer, startBroker } from './broker-process.js';
 import { ask, runProgram } from './programs.js';
 
-test('promtool finds nothing wrong with the metrics', async (t) => {
+const PROCESS_DEFAULT = /^nodejs_active_(handles|requests|resources)_total non-counter/;
+
+test('promtool can read the metrics and finds nothing wrong with ours', async (t) => {
   const standIn = await openStandIn(t, ({ req, res }) => {
     if (req.headers['x-fail'] === undefined) res.end('done');
     else req.socket.destroy();
@@ -19,6 +21,8 @@ test('promtool finds nothing wrong with the metrics', async (t) => {
   assert.match(text, /^mgpu_jobs_total\{.*end="done".*\} 1$/m);
   assert.match(text, /^mgpu_jobs_total\{.*end="failed".*\} 1$/m);
   const outcome = await runProgram('promtool', ['check', 'metrics'], { input: text });
-  assert.equal(`${outcome.stdout}${outcome.stderr}`.trim(), '');
-  assert.equal(outcome.status, 0);
+  // 3: it can be read, but a name is against the conventions, as three of prom-client's process defaults are.
+  assert.ok(outcome.status === 0 || outcome.status === 3, outcome.stderr);
+  const ours = outcome.stderr.split('\n').filter((line) => line !== '' && !PROCESS_DEFAULT.test(line));
+  assert.deepEqual(ours, []);
 });

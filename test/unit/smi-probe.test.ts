@@ -15,6 +15,9 @@ import { StillBroker } from '../support/still-broker.js';
 type Measured = Extract<CoreEvent, { readonly type: 'CardMeasured' }>;
 type Source = 'auto' | 'nvidia-smi' | 'none';
 
+/** Far more than any step takes, so that what never comes fails by itself. */
+const WAIT_AT_MOST_MS = 15_000;
+
 const configurationWith = (source: Source, intervalMs: number) => {
   const { gpu } = sampleConfiguration();
   return sampleConfiguration({ gpu: { ...gpu, source, intervalMs } });
@@ -34,7 +37,8 @@ function openProbe(
   const measured = (): Measured[] => broker.posted.filter((event) => event.type === 'CardMeasured');
   /** The next report that satisfies; reports so far do not count. */
   const next = (isIt: (event: Measured) => boolean): Promise<Measured> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      AbortSignal.timeout(WAIT_AT_MOST_MS).onabort = () => reject(new Error('waited in vain for a report'));
       broker.onPost = (event) => {
         if (event.type === 'CardMeasured' && isIt(event)) resolve(event);
       };
@@ -43,6 +47,7 @@ function openProbe(
 }
 
 const isReading = ({ reading }: Measured) => reading !== null;
+const isWell = ({ reading, error }: Measured) => reading !== null && error === null;
 const usedOf = ({ reading }: Measured) => reading?.cards[0]?.usedMib;
 
 test('a reading carries the time at which the question began', async (t) => {
@@ -50,11 +55,12 @@ test('a reading carries the time at which the question began', async (t) => {
   const before = systemClock.now();
   const reported = next(isReading);
   probe.start();
+  const startedBy = systemClock.now();
   const { reading, error } = await reported;
   assert.equal(error, null);
   assert.equal(reading?.source, 'nvidia-smi');
   assert.equal(reading?.cards[0]?.freeMib, 71959);
-  assert.ok(reading !== null && reading.sampledAt >= before && reading.sampledAt < before + 50);
+  assert.ok(reading !== null && reading.sampledAt >= before && reading.sampledAt <= startedBy);
   assert.ok(Math.abs(reading.sampledWall - Date.now()) < 10_000);
 });
 
@@ -203,34 +209,34 @@ test('a shorter interval counts from the reload on', async (t) => {
 test('a stuck tool: said once it is late, killed with its children, never more than two alive, back when it is well', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, next, measured } = openProbe(smi, { lateMs: 150, deadlineMs: 400 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 200, deadlineMs: 1_200 });
   const late = next(() => true);
   probe.start();
   const { reading, error } = await late;
   assert.equal(reading, null);
-  assert.match(error ?? '', /takes longer than 0\.15 s/);
-  await untilTrue('six calls', () => smi.pids.length >= 6);
+  assert.match(error ?? '', /takes longer than 0\.2 s/);
+  await untilTrue('four calls', () => smi.pids.length >= 4);
   assert.equal(smi.mostAlive, 2);
   assert.deepEqual(new Set(measured().map((event) => event.error)), new Set([error]));
   smi.set('answers');
-  assert.equal((await next(isReading)).error, null);
-  await untilTrue('all stuck ones are gone', () => ![...smi.pids.slice(0, -1), ...smi.children].some(isAlive));
+  await next(isReading);
+  await untilTrue('all stuck ones are gone', () => !smi.children.some(isAlive));
 });
 
 test('a slow tool: its late answer counts, with a word about its age', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
-  const { probe, next } = openProbe(smi, { lateMs: 100, deadlineMs: 60_000 });
+  const { probe, next } = openProbe(smi, { lateMs: 1_000, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await late;
   const answered = next(isReading);
   smi.go(1);
   const { reading, error } = await answered;
-  assert.match(error ?? '', /takes longer than 0\.1 s/);
-  assert.ok(reading !== null && systemClock.now() - reading.sampledAt >= 100);
+  assert.match(error ?? '', /takes longer than 1 s/);
+  assert.ok(reading !== null && systemClock.now() - reading.sampledAt >= 1_000);
   smi.set('answers');
-  const inTime = next((event) => isReading(event) && event.error === null);
+  const inTime = next(isWell);
   smi.go();
   await inTime;
 });
@@ -239,7 +245,7 @@ test('a late answer of an old call never overwrites a newer one', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
   smi.answer(GOOD_ANSWER.replace('9120', '1111'));
-  const { probe, next, measured } = openProbe(smi, { lateMs: 150, deadlineMs: 60_000 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 400, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await untilTrue('the first call', () => smi.asked.length === 1);
@@ -247,8 +253,13 @@ test('a late answer of an old call never overwrites a newer one', async (t) => {
   await late;
   smi.answer(GOOD_ANSWER);
   smi.set('answers');
-  await next((event) => usedOf(event) === 9120);
   const [oldest = 0] = smi.pids;
+  // The old one lives on beside several good ones, which is nothing to complain of.
+  for (let count = 0; count < 3; count += 1) await next((event) => usedOf(event) === 9120);
+  assert.deepEqual(
+    measured().filter(({ error }) => /cannot be ended/.test(error ?? '')),
+    [],
+  );
   assert.equal(isAlive(oldest), true);
   smi.go();
   await untilTrue('the old call has ended', () => !isAlive(oldest));
@@ -274,16 +285,16 @@ test('output that a left-behind child holds open delays nothing, and the child i
 test('what outlives every kill gets one successor and no more, until it is gone', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('unkillable');
-  const { probe, next } = openProbe(smi, { lateMs: 100, deadlineMs: 200 });
-  const hang = next(({ error }) => /hang and cannot be ended/.test(error ?? ''));
+  const { probe, next } = openProbe(smi, { lateMs: 300, deadlineMs: 1_000 });
+  const hang = next(({ error }) => /cannot be ended/.test(error ?? ''));
   probe.start();
-  assert.match((await hang).error ?? '', /^2 calls of nvidia-smi hang/);
-  assert.match((await probe.measure()).error ?? '', /hang and cannot be ended/);
-  assert.equal(smi.pids.length, 2);
+  assert.match((await hang).error ?? '', /^2 calls of nvidia-smi, or what they started, cannot be ended/);
+  assert.match((await probe.measure()).error ?? '', /cannot be ended/);
+  assert.equal(smi.children.filter(isAlive).length, 2);
   smi.set('answers');
   const back = next(isReading);
   process.kill(smi.children[0] ?? 0, 'SIGKILL');
-  assert.equal((await back).error, null);
+  await back;
   // The other one is still there, and no reason not to go on.
   await next(isReading);
   assert.equal(isAlive(smi.children[1] ?? 0), true);
@@ -316,7 +327,7 @@ test('measure gives a reading that began after it was asked, also while a call i
 test('after close nothing is reported, and what ran is killed', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, broker } = openProbe(smi, { lateMs: 200 });
+  const { probe, broker } = openProbe(smi, { lateMs: 60_000, deadlineMs: 60_000 });
   probe.start();
   await untilTrue('its child runs', () => smi.children.length === 1);
   const waiting = probe.measure();
@@ -351,7 +362,7 @@ test('a process with a stuck tool that outlives every kill ends at once after cl
   await untilTrue('the tool is stuck', () => smi.children.length === 1);
   const toldAt = performance.now();
   child.kill('SIGUSR2');
-  await once(child, 'exit');
-  assert.ok(performance.now() - toldAt < 2_000, 'ended without waiting for the tool');
+  await once(child, 'exit', { signal: AbortSignal.timeout(WAIT_AT_MOST_MS) });
+  assert.ok(performance.now() - toldAt < 3_000, 'ended without waiting for the tool');
   assert.equal(child.exitCode, 0);
 });
