@@ -1,0 +1,211 @@
+/**
+ * What a reading, or a consumer's own word, says about the targets: which loads it shows, which memory is gone, what
+ * is to be learned. A reading older than the newest is dropped; losing the reading moves nobody.
+ */
+import { dropExpiredClaims, dropLoadClaims } from './claims.js';
+import type { ConsumerAnswer } from './events.js';
+import { footprintOf, isOnlyResidue } from './footprints.js';
+import type { Step } from './jobs.js';
+import { observedMib, observedMs } from './learning.js';
+import { heldByProcesses } from './ledger.js';
+import { saveMemory } from './remembering.js';
+import { move, targetStateOf, targetsOf } from './residency.js';
+import type { BrokerState, ConsumerState, TargetState } from './state.js';
+import type { ConsumerId, GpuReading } from './vocabulary.js';
+
+/** Below this share of its footprint a target of unknown state is not taken for loaded. */
+const LOADED_SHARE = 0.5;
+const GONE_SHARE = 0.2;
+
+/** Returns the reading if it was news. */
+export function applyReading(step: Step, reading: GpuReading | null, error: string | null): GpuReading | null {
+  const { state } = step;
+  state.measuring = false;
+  state.readingError = error;
+  step.commands.push({ type: 'RecordFact', fact: { type: 'gpu', reading, error } });
+  if (reading === null) {
+    state.measureFailedAt = step.now;
+    for (const target of targetsOf(state)) showWithoutReading(step, target);
+    return null;
+  }
+  if (state.reading !== null && reading.startedAt < state.reading.startedAt) return null;
+  state.reading = reading;
+  state.readingSerial += 1;
+  for (const card of reading.cards) if (card.totalMib !== null) state.totals.set(card.index, card.totalMib);
+  for (const use of reading.processes ?? []) {
+    const consumer = use.consumer === null ? undefined : state.consumers.get(use.consumer);
+    if (consumer !== undefined && (use.usedMib ?? 0) > 0) consumer.everAttributed = true;
+  }
+  dropExpiredClaims(state, reading.startedAt);
+  for (const consumer of state.consumers.values()) showReading(step, consumer, reading);
+  return reading;
+}
+
+/** No reading can be had: a load counts with its first byte. */
+function showWithoutReading(step: Step, target: TargetState): void {
+  if (target.residency !== 'loading' || target.loadSeenAt === null) return;
+  dropLoadClaims(step.state, target);
+  becomeResident(step, target, null);
+}
+
+function showReading(step: Step, consumer: ConsumerState, reading: GpuReading): void {
+  const held = heldByProcesses(step.state, consumer.id);
+  for (const target of targetsOf(step.state, consumer)) {
+    if (target.residency === 'loading' && (target.loadSeenAt ?? Infinity) <= reading.startedAt) {
+      dropLoadClaims(step.state, target);
+      becomeResident(step, target, held);
+    }
+    watchPeak(step.state, consumer, target, held, reading);
+    learnIdle(step, consumer, target, held, reading);
+    if (held !== null) believeProcesses(step, consumer, target, held);
+  }
+}
+
+function becomeResident(step: Step, target: TargetState, held: number | null): void {
+  const tookMs =
+    target.loadBeganAt === null || target.loadSeenAt === null ? null : target.loadSeenAt - target.loadBeganAt;
+  target.failures = 0;
+  target.coolUntil = null;
+  if (tookMs !== null) {
+    const known = learnedOf(step.state, target);
+    step.state.learned.set(target.name, { ...known, loadMs: observedMs(known.loadMs, tookMs) });
+  }
+  move(step, target, 'resident', { code: 'ready', mib: held, tookMs });
+}
+
+function learnedOf(state: BrokerState, target: TargetState) {
+  return state.learned.get(target.name) ?? { resident: null, run: null, loadMs: null, unloadMs: null };
+}
+
+/** The most that a target's consumer held while it ran; without figures by process, the most that its cards showed. */
+function watchPeak(
+  state: BrokerState,
+  consumer: ConsumerState,
+  target: TargetState,
+  held: number | null,
+  reading: GpuReading,
+): void {
+  const running = [...consumer.grants].some((id) => {
+    const job = state.grants.get(id);
+    return job?.model === target.target.model && (job.grantedAt ?? Infinity) <= reading.startedAt;
+  });
+  const seen = held ?? usedOnCards(state, consumer, reading);
+  if (running && seen !== null) target.peakMib = Math.max(target.peakMib ?? 0, seen);
+}
+
+function usedOnCards(state: BrokerState, consumer: ConsumerState, reading: GpuReading): number | null {
+  // Of a card that others change too, the difference says nothing about this one.
+  if ([...state.grants.values()].some((job) => job.consumer !== consumer.id)) return null;
+  let sum = 0;
+  for (const card of reading.cards) {
+    if (!consumer.settings.cards.includes(card.index)) continue;
+    if (card.usedMib === null) return null;
+    sum += card.usedMib;
+  }
+  return sum;
+}
+
+/** An idle resident shows its own size, and with it what its last run added. */
+function learnIdle(
+  step: Step,
+  consumer: ConsumerState,
+  target: TargetState,
+  held: number | null,
+  reading: GpuReading,
+): void {
+  const { state } = step;
+  const idle = consumer.grants.size === 0 && reading.startedAt >= (consumer.lastGrantOverAt ?? 0);
+  if (target.residency !== 'resident' || !idle || (consumer.foreignWork ?? 0) > 0) return;
+  const seen = held ?? usedOnCards(state, consumer, reading);
+  if (seen === null) return;
+  const known = learnedOf(state, target);
+  const own = ownMib(consumer, target, seen, held !== null);
+  let { resident, run } = known;
+  if (own !== null && own > 0) resident = observedMib(resident, own);
+  if (target.peakMib !== null) {
+    const added = Math.max(0, target.peakMib - seen);
+    const declared = footprintOf(state, target).runMib;
+    // A declared or assumed figure is where learning starts: one light job must not talk it down.
+    run = observedMib(run ?? { mib: declared, recent: [], below: 0 }, added);
+    target.runsObserved += 1;
+    target.peakMib = null;
+  } else if (own === null || sameSize(known.resident?.mib, own)) return;
+  target.beforeLoadMib = consumer.settings.swaps === 'models' ? null : target.beforeLoadMib;
+  state.learned.set(target.name, { ...known, resident, run });
+  saveMemory(step);
+}
+
+/** The consumer's figure is the target's where it has only one; else (and without a list) what grew since before the load. */
+function ownMib(consumer: ConsumerState, target: TargetState, seen: number, byProcess: boolean): number | null {
+  if (byProcess && consumer.settings.swaps === 'consumer') return seen;
+  return target.beforeLoadMib === null ? null : seen - target.beforeLoadMib;
+}
+
+function sameSize(knownMib: number | undefined, seenMib: number): boolean {
+  return knownMib !== undefined && Math.abs(knownMib - seenMib) < 1;
+}
+
+/** What the process list proves about a consumer that nobody of ours is changing right now. */
+function believeProcesses(step: Step, consumer: ConsumerState, target: TargetState, heldMib: number): void {
+  const { state } = step;
+  if (state.operation?.consumer === consumer.id || consumer.grants.size > 0) return;
+  const { residentMib } = footprintOf(state, target);
+  const empty = heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib);
+  const observed = { code: 'observed', mib: heldMib } as const;
+  if (target.residency === 'stuck' && (empty || heldMib < GONE_SHARE * residentMib)) {
+    move(step, target, 'absent', { ...observed, how: 'a reading shows its memory gone' });
+  } else if (target.residency === 'resident' && empty) {
+    move(step, target, 'absent', { ...observed, how: 'its memory is gone: it unloaded by itself or ended' });
+  } else if (target.residency === 'unknown' && empty) {
+    move(step, target, consumer.parked ? 'parked' : 'absent', { ...observed, how: 'its processes hold nothing' });
+  } else if (target.residency === 'unknown' && isLoaded(consumer, target, heldMib, residentMib)) {
+    move(step, target, 'resident', { ...observed, how: 'its processes hold it' });
+  }
+}
+
+function isLoaded(consumer: ConsumerState, target: TargetState, heldMib: number, residentMib: number): boolean {
+  const single = consumer.settings.swaps === 'consumer' && target.target.model === null;
+  return single && consumer.health === 'up' && heldMib >= LOADED_SHARE * residentMib;
+}
+
+/** What a consumer said of itself. Silence proves nothing. */
+export function applyAnswer(step: Step, id: ConsumerId, answer: ConsumerAnswer | null): void {
+  const { state, now } = step;
+  const consumer = state.consumers.get(id);
+  if (consumer === undefined) return;
+  consumer.asking = false;
+  consumer.askedAt = now;
+  if (answer === null) return;
+  noteForeignWork(step, consumer, answer.foreignWork);
+  if (answer.loaded === null) return;
+  const names = new Map(answer.loaded.map((one) => [one.model, one.mib]));
+  for (const [model, mib] of names) {
+    const target = targetStateOf(state, { consumer: id, model });
+    target.reportedMib = mib ?? target.reportedMib;
+    if (target.residency === 'absent' || target.residency === 'unknown') {
+      move(step, target, 'resident', { code: 'observed', mib, how: 'the consumer says that it is loaded' });
+    }
+  }
+  for (const target of targetsOf(state, consumer)) {
+    if (names.has(target.target.model) || state.operation?.target === target.name) continue;
+    const running = [...consumer.grants].some((job) => state.grants.get(job)?.model === target.target.model);
+    if (running || (target.residency !== 'resident' && target.residency !== 'unknown')) continue;
+    move(step, target, 'absent', { code: 'observed', mib: null, how: 'the consumer says that it is not loaded' });
+  }
+}
+
+function noteForeignWork(step: Step, consumer: ConsumerState, said: number | null): void {
+  const foreign = said === null ? null : Math.max(0, said - consumer.grants.size);
+  const wasBusy = (consumer.foreignWork ?? 0) > 0;
+  const isBusy = (foreign ?? 0) > 0;
+  consumer.foreignWork = foreign;
+  if (isBusy && !wasBusy) consumer.foreignSince = step.now;
+  if (!isBusy) consumer.foreignSince = null;
+  // Whoever works on it uses it: it is not the least recently used one.
+  if (isBusy) for (const target of targetsOf(step.state, consumer)) target.lastUsedAt = step.now;
+  if (isBusy)
+    for (const target of targetsOf(step.state, consumer)) {
+      if (target.residency === 'absent')
+        move(step, target, 'unknown', { code: 'observed', mib: null, how: 'somebody works on it past us' });
+    }
+}
