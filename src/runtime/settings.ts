@@ -11,10 +11,7 @@ export interface KindPowers {
   readonly asksForeignWork: boolean;
 }
 
-export function settingsOf(
-  configuration: Configuration,
-  powersOf: (kind: KindName) => KindPowers,
-): Settings {
+export function settingsOf(configuration: Configuration, powersOf: (kind: KindName) => KindPowers): Settings {
   return {
     policy: configuration.policy,
     queueMax: configuration.queue.max,
