@@ -88,6 +88,13 @@ export interface Adapter {
   ): Promise<WorkVerdict> | null;
 
   /**
+   * Whether the service goes on with this request after its client left, and names the work in its answer (ComfyUI's
+   * `POST /prompt`): a job that is broken off before that answer is listened to a little longer, so that `brokenOff`
+   * gets the name. Absent: never.
+   */
+  namesWorkInAnswer?(request: RequestLine): boolean;
+
+  /**
    * We broke off a job: its connection is closed already, `workId` is what was seen of it. Resolves when its work on
    * the GPU is over as far as this kind can tell (`http`: after `drain`; ollama 1 s; whisper-server 3 s; ComfyUI:
    * cancelled by prompt id, then gone from queue). Resolves also when the consumer is gone. Never rejects; bounded.

@@ -33,10 +33,7 @@ export interface HealthCheck {
 }
 
 /** Whose VRAM belongs to the consumer; null: the process that listens on the port, and its descendants. */
-export type ProcessMatch =
-  | { readonly unit: string }
-  | { readonly cgroup: RegExp }
-  | { readonly name: RegExp };
+export type ProcessMatch = { readonly unit: string } | { readonly cgroup: RegExp } | { readonly name: RegExp };
 
 export interface Timeouts {
   readonly connectMs: number;

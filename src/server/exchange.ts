@@ -35,6 +35,8 @@ export interface Route {
   readonly handler: Handler;
   /** `anybody`: health checks; `ask`: access.allow; `operate`: access.operators. */
   readonly needs: 'anybody' | 'ask' | 'operate';
+  /** The shape of our errors here, access errors included; absent: section 6's. Called before anything can fail. */
+  readonly errorShape?: (params: Exchange['params']) => Exchange['errorBody'];
   /** A raw connection upgrade on this path (websockets); absent: 404. */
   readonly upgrade?: (exchange: Omit<Exchange, 'res'>, socket: Duplex, head: Buffer) => void;
 }

@@ -1,0 +1,53 @@
+/**
+ * ollama. Read at v0.33: models load by their jobs and leave by themselves or when asked; a job ends with its answer;
+ * closing the connection cancels, in every phase, and the child that computes notices within about a second.
+ */
+import type { Adapter } from '../adapter.js';
+import { topLevelString } from '../json-member.js';
+import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { untilDrained } from '../winding-down.js';
+import { watchStream } from './streams.js';
+
+/** What changes the store of models for everybody. */
+const OPERATOR = [
+  'POST /api/pull',
+  'POST /api/push',
+  'POST /api/create',
+  'POST /api/copy',
+  '* /api/delete',
+  'POST /api/blobs/*',
+  'POST /api/signout',
+];
+
+export const ollama: Adapter = {
+  kind: 'ollama',
+  defaults: {
+    url: 'http://127.0.0.1:11434',
+    // Answers while a model loads or runs.
+    health: '/api/version',
+    paths: { llm: '/api/chat' },
+    passes: ['POST /api/show', 'POST /api/me'],
+    class: 'interactive',
+    parallel: 1,
+    drain: '1s',
+  },
+
+  treatment(request, consumer) {
+    if (matchesAny(request, OPERATOR)) return 'operator';
+    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
+  },
+
+  model(_request, contentType, body) {
+    // A client may leave the type out; a form is no JSON, whatever it is called.
+    const form = contentType?.startsWith('multipart/') === true;
+    return form ? Promise.resolve(null) : topLevelString(body, 'model');
+  },
+
+  watch: (request, head) => watchStream(head, meantPath(request.path)),
+  workAfterAnswer: () => null,
+  brokenOff: (_workId, consumer) => untilDrained(consumer),
+  errorBody: (error) => ({
+    contentType: 'application/json; charset=utf-8',
+    body: JSON.stringify({ error: error.message }),
+  }),
+};

@@ -1,0 +1,9 @@
+/** The kinds of services. A new one is a folder beside this and a line here. */
+import type { KindName } from '../config/configuration.js';
+import type { Adapter } from './adapter.js';
+import { comfyui } from './comfyui/comfyui.js';
+import { http } from './http/http.js';
+import { ollama } from './ollama/ollama.js';
+import { whisperServer } from './whisper-server/whisper-server.js';
+
+export const KINDS: Readonly<Record<KindName, Adapter>> = { http, ollama, 'whisper-server': whisperServer, comfyui };

@@ -1,0 +1,36 @@
+/**
+ * whisper.cpp's server. Read at v1.9.3: the model loads before the port opens; one inference at a time behind a mutex;
+ * a client's leaving is noticed after each encoder pass and decoded token; errors leave as plain text.
+ *
+ * `GET /health` exists since v1.7.5. While `POST /load` swaps the model, and for good after one that failed, it answers
+ * 404 although jobs still work, as it does on older builds: a 404 of whisper-server is no sign of ill health.
+ */
+import type { Adapter } from '../adapter.js';
+import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { untilDrained } from '../winding-down.js';
+
+export const whisperServer: Adapter = {
+  kind: 'whisper-server',
+  defaults: {
+    url: 'http://127.0.0.1:8178',
+    health: { path: '/health', expect: [200, 404] },
+    paths: { stt: '/inference' },
+    passes: [],
+    class: 'interactive',
+    parallel: 1,
+    // It aborts within about 2 s of work on a CPU, faster on a card.
+    drain: '3s',
+  },
+
+  treatment(request, consumer) {
+    // `--request-path` may put anything before it.
+    if (request.method === 'POST' && /\/load$/.test(meantPath(request.path))) return 'operator';
+    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
+  },
+
+  model: () => Promise.resolve(null),
+  watch: () => null,
+  workAfterAnswer: () => null,
+  brokenOff: (_workId, consumer) => untilDrained(consumer),
+  errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify({ error: error.message }) }),
+};

@@ -1,0 +1,53 @@
+/** The control plane as one piece: all its routes, made from the ports, and its end. Decides nothing. */
+import type { MonotonicMs } from '../core/vocabulary.js';
+import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../runtime/ports.js';
+import type { Route } from '../server/exchange.js';
+import { createEndedJobs } from './ended-jobs.js';
+import { createEvents } from './events.js';
+import { createHealthRoutes } from './health.js';
+import { createJobsRoutes } from './jobs.js';
+import { logFacts } from './log-facts.js';
+import { createMetrics } from './metrics.js';
+import { createOperatorRoutes } from './operator.js';
+import { createRootRoutes } from './root.js';
+import { createStatusRoutes } from './status.js';
+
+export interface ControlOptions {
+  readonly broker: BrokerPort;
+  readonly journal: JournalPort;
+  readonly configuration: ConfigurationPort;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly version: string;
+  readonly startedAt: MonotonicMs;
+}
+
+export interface Control {
+  readonly routes: readonly Route[];
+  /** Ends event streams, so that the server can close; before it, not after. */
+  close(): void;
+}
+
+export function createControl(options: ControlOptions): Control {
+  const ended = createEndedJobs(options.journal);
+  const events = createEvents(options);
+  const metrics = createMetrics(options);
+  const stopLogging = logFacts(options.journal, options.log);
+  return {
+    routes: [
+      ...createRootRoutes(options),
+      ...createStatusRoutes(options),
+      ...createJobsRoutes({ ...options, ended }),
+      ...events.routes,
+      ...metrics.routes,
+      ...createHealthRoutes(options),
+      ...createOperatorRoutes({ ...options, ended }),
+    ],
+    close() {
+      events.close();
+      metrics.close();
+      ended.close();
+      stopLogging();
+    },
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * The composition root: builds the parts, wires them, starts and stops them in order. The only file that knows them
+ * all; it decides nothing itself.
+ */
+import { readFileSync } from 'node:fs';
+import type { KindDefaults } from './adapters/adapter.js';
+import { KINDS } from './adapters/registry.js';
+import { type Configuration, formatProblem, type KindName } from './config/configuration.js';
+import { diffConfiguration } from './config/diff.js';
+import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
+import { watchFile } from './config/watch.js';
+import { createControl } from './control/control.js';
+import { progressOf } from './control/health.js';
+import { createReloadable } from './control/reload.js';
+import { newBrokerState } from './core/state.js';
+import type { PolicyName } from './core/vocabulary.js';
+import { createHealthProbes } from './probes/health.js';
+import { createCardProbe } from './probes/nvidia-smi.js';
+import { createProxy } from './proxy/proxy.js';
+import { systemClock } from './runtime/clock.js';
+import { createExecutor } from './runtime/executor.js';
+import { Journal } from './runtime/journal.js';
+import { Loop } from './runtime/loop.js';
+import type { BrokerPort, ConfigurationPort, JournalPort, Log } from './runtime/ports.js';
+import { settingsOf } from './runtime/settings.js';
+import { createServer } from './server/server.js';
+
+/** How long running jobs may take to finish once the daemon was told to stop. */
+const FINISH_MS = 30_000;
+
+/** What needed no grant (a page, a file, an event stream) may take so long to end after the jobs have. */
+const PASSES_MAY_TAKE_MS = 2_000;
+
+/** What the command line says instead of the file. */
+export interface Overrides {
+  readonly policy?: PolicyName;
+  readonly bind?: Configuration['bind'];
+}
+
+export interface DaemonOptions {
+  /** A file, which is watched, or a text (from `discover`), which is not. */
+  readonly source: { readonly file: string } | { readonly text: string; readonly name: string };
+  readonly overrides?: Overrides;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Log;
+  /** Called with each configuration that comes into force, the first one too. */
+  readonly onConfiguration?: (configuration: Configuration) => void;
+}
+
+export interface Daemon {
+  /** Where it can be asked, one per bind address; a wildcard address is given as the loopback one. */
+  readonly urls: readonly string[];
+  readonly configuration: ConfigurationPort;
+  readonly broker: BrokerPort;
+  readonly journal: JournalPort;
+  /** The loop turns and nobody who could run stands still (`/healthz` says the same). */
+  healthy(): boolean;
+  /** No new jobs, waiting ones are refused, running ones finish within 30 s; then everything is closed. */
+  stop(): Promise<void>;
+}
+
+/** The configuration cannot be used; `problems` are lines of `FILE:LINE:COLUMN KEY.PATH: …`. */
+export class ConfigurationRefused extends Error {
+  override readonly name = 'ConfigurationRefused';
+  readonly result: Extract<LoadResult, { good: false }>;
+
+  constructor(result: Extract<LoadResult, { good: false }>) {
+    super('the configuration cannot be used');
+    this.result = result;
+  }
+}
+
+export const VERSION: string = readVersion();
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '?';
+}
+
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { env, log } = options;
+  const clock = systemClock;
+  const loaded = await loadOrThrow(options);
+  options.onConfiguration?.(loaded);
+
+  const journal = new Journal(log);
+  const loop = new Loop(newBrokerState(settingsOf(loaded), clock.now()), clock);
+  const configuration = createReloadable({
+    initial: loaded,
+    log,
+    load: 'file' in options.source ? () => load(options) : null,
+    compare: diffConfiguration,
+    apply(next) {
+      options.onConfiguration?.(next);
+      loop.post({ type: 'ConfigApplied', settings: settingsOf(next) });
+      probes.configurationChanged();
+      cards.configurationChanged();
+    },
+  });
+
+  const proxy = createProxy({ broker: loop, configuration, adapters: KINDS, clock, log });
+  const probes = createHealthProbes({ broker: loop, configuration, clock, log });
+  const cards = createCardProbe({ broker: loop, configuration, clock, log, env });
+  const control = createControl({
+    broker: loop,
+    journal,
+    configuration,
+    clock,
+    log,
+    version: VERSION,
+    startedAt: clock.now(),
+  });
+  const server = createServer({ configuration, log, routes: [...control.routes, ...proxy.routes] });
+
+  loop.start(createExecutor(proxy.jobs, journal));
+  const addresses = await server.listen().catch((error: unknown) => {
+    loop.close();
+    proxy.close();
+    control.close();
+    throw error;
+  });
+  probes.start();
+  cards.start();
+  const watch =
+    'file' in options.source ? watchFile(options.source.file, () => reloadQuietly(configuration), log) : null;
+
+  return {
+    urls: addresses.map(urlOf),
+    configuration,
+    broker: loop,
+    journal,
+    healthy: () => progressOf(loop, clock).healthy,
+    async stop() {
+      watch?.close();
+      loop.post({ type: 'OperatorAsked', action: { kind: 'shut_down' }, by: 'the service manager' });
+      const finished = await untilIdle(loop, journal, FINISH_MS);
+      if (!finished) log.warn({}, `jobs were still running after ${FINISH_MS / 1000} s; they are cut`);
+      probes.close();
+      cards.close();
+      control.close();
+      await server.close(finished ? PASSES_MAY_TAKE_MS : 0);
+      proxy.close();
+      loop.close();
+    },
+  };
+}
+
+async function loadOrThrow(options: DaemonOptions): Promise<Configuration> {
+  const result = await load(options);
+  if (!result.good) throw new ConfigurationRefused(result);
+  for (const warning of result.warnings) options.log.warn({}, formatProblem(warning));
+  return result.configuration;
+}
+
+async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResult> {
+  const kinds = kindDefaults();
+  const result =
+    'file' in source
+      ? await loadConfiguration(source.file, { env, kinds })
+      : parseConfiguration(source.text, { env, kinds, name: source.name });
+  return result.good ? { ...result, configuration: { ...result.configuration, ...overrides } } : result;
+}
+
+export function kindDefaults(): Readonly<Record<KindName, KindDefaults>> {
+  const { http, ollama, comfyui } = KINDS;
+  return {
+    http: http.defaults,
+    ollama: ollama.defaults,
+    'whisper-server': KINDS['whisper-server'].defaults,
+    comfyui: comfyui.defaults,
+  };
+}
+
+/** A refusal is logged and remembered by `reload` itself; the old configuration stays. */
+async function reloadQuietly(configuration: ConfigurationPort): Promise<void> {
+  await configuration.reload('the file').catch(() => undefined);
+}
+
+/** False: it took too long. */
+function untilIdle(broker: BrokerPort, journal: JournalPort, limitMs: number): Promise<boolean> {
+  if (broker.snapshot().inFlight === 0) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const end = (idle: boolean) => {
+      clearTimeout(timer);
+      stop();
+      resolve(idle);
+    };
+    const timer = setTimeout(() => end(false), limitMs);
+    const stop = journal.subscribe(({ fact }) => {
+      if (fact.type === 'job' && fact.change === 'work_over' && broker.snapshot().inFlight === 0) end(true);
+    });
+  });
+}
+
+function urlOf({ host, port }: Configuration['bind'][number]): string {
+  const asked = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${asked.includes(':') ? `[${asked}]` : asked}:${port}`;
+}

@@ -1,0 +1,252 @@
+/**
+ * One exchange between a client and a consumer: sends the request, passes the answer on as it comes, and settles once.
+ * Owns the sockets of the running request. Knows nothing of queues and grants; who called it hears how it ended.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { AnswerHead, AnswerWatch } from '../adapters/adapter.js';
+import type { ConsumerConfiguration } from '../config/configuration.js';
+import type { JobId } from '../core/vocabulary.js';
+import type { BrokerError } from '../errors.js';
+import type { ConfigurationPort, Log } from '../runtime/ports.js';
+import type { Exchange } from '../server/exchange.js';
+import { sendError } from '../server/respond.js';
+import type { Budget } from './budget.js';
+import { type Concerned, failureOf, timeoutOf } from './failures.js';
+import { answerHeaders, requestHeaders } from './headers.js';
+import type { HeldBody } from './intake.js';
+import { Delivery } from './readahead.js';
+import { createTimeLimits, type LimitName } from './time-limits.js';
+import type { UpstreamCall, Upstreams } from './upstream.js';
+
+export interface RelayDependencies {
+  readonly upstreams: Upstreams;
+  readonly configuration: ConfigurationPort;
+  readonly memory: Budget;
+  readonly log: Log;
+}
+
+export interface RelayOrder {
+  readonly exchange: Exchange;
+  readonly consumer: ConsumerConfiguration;
+  /** Path and query, as the service sees them below its `url`. */
+  readonly path: string;
+  /** `live`: the client's body goes through as it comes. */
+  readonly body: HeldBody | 'live' | null;
+  readonly job: JobId | null;
+  /** The answer begins. Returns what is added to its headers, and who wants to see its pieces. */
+  readonly answered: (head: AnswerHead) => { readonly headers: readonly string[]; readonly watch: AnswerWatch | null };
+  /** The consumer's part is over; called once, before the client can see it, and not after `breakOff`. */
+  readonly over: (end: RelayEnd) => void;
+}
+
+export type RelayEnd =
+  | { readonly kind: 'complete'; readonly head: AnswerHead; readonly watch: AnswerWatch | null }
+  | { readonly kind: 'failed'; readonly error: BrokerError }
+  /** `begun: false`: the consumer cannot have begun with it. */
+  | { readonly kind: 'timed_out'; readonly error: BrokerError; readonly begun: boolean };
+
+type Phase = 'asking' | 'answering' | 'listening' | 'over';
+
+export class Relay {
+  readonly #order: RelayOrder;
+  readonly #dependencies: RelayDependencies;
+  readonly #concerned: Concerned;
+  readonly #limits = createTimeLimits((name, limitMs) => this.#expire(name, limitMs));
+  readonly #call: UpstreamCall;
+  #phase: Phase = 'asking';
+  #connected = false;
+  #head: AnswerHead | null = null;
+  #watch: AnswerWatch | null = null;
+  #delivery: Delivery | null = null;
+  #listened: (() => void) | null = null;
+
+  constructor(order: RelayOrder, dependencies: RelayDependencies) {
+    this.#order = order;
+    this.#dependencies = dependencies;
+    const { consumer, exchange, job, body } = order;
+    this.#concerned = { consumer, job };
+    this.#startLimits();
+    const live = body === 'live';
+    if (live && exchange.expectsContinue) exchange.res.writeContinue();
+    this.#call = dependencies.upstreams.send(
+      {
+        consumer,
+        method: exchange.req.method ?? 'GET',
+        path: order.path,
+        headers: requestHeaders(exchange, { consumer, isJob: job !== null, framing: framingOf(order) }),
+        body: live ? exchange.req : body,
+      },
+      {
+        connected: () => this.#onConnected(),
+        answered: (answer) => this.#onAnswer(answer),
+        failed: (error) => this.#fail(failureOf(error, this.#concerned)),
+      },
+    );
+  }
+
+  /** What is known of the work at the service. */
+  workId(): string | null {
+    return this.#watch?.workId() ?? null;
+  }
+
+  /**
+   * Ends it from our side: the client gets the error (or sees its answer cut), the consumer's connection is closed.
+   * `listenMs`: the rest of the answer is listened to for so long before that, for the sake of `workId`.
+   */
+  async breakOff(error: BrokerError, listenMs: number): Promise<void> {
+    if (this.#phase === 'over' || this.#phase === 'listening') return;
+    this.#limits.stopAll();
+    const worthIt = listenMs > 0 && this.#connected;
+    this.#phase = worthIt ? 'listening' : 'over';
+    this.#tellClient(error);
+    if (worthIt) await this.#listen(listenMs);
+    this.#phase = 'over';
+    this.#call.destroy();
+  }
+
+  #startLimits(): void {
+    const { timeouts } = this.#order.consumer;
+    this.#limits.start('connect', timeouts.connectMs);
+    if (this.#order.job !== null) this.#limits.start('run', timeouts.runMs);
+    if (this.#order.body !== 'live') return;
+    this.#limits.start('upload', timeouts.uploadMs);
+    this.#order.exchange.req.once('end', () => {
+      this.#limits.stop('upload');
+      if (this.#connected) this.#awaitAnswer();
+    });
+  }
+
+  #onConnected(): void {
+    this.#connected = true;
+    this.#limits.stop('connect');
+    const { body, exchange } = this.#order;
+    if (body !== 'live' || exchange.req.complete) this.#awaitAnswer();
+  }
+
+  #awaitAnswer(): void {
+    if (this.#phase !== 'asking') return;
+    const { firstByteMs, runMs } = this.#order.consumer.timeouts;
+    if (firstByteMs !== null) this.#limits.start('first_byte', firstByteMs);
+    else if (this.#order.job === null) this.#limits.start('run', runMs);
+  }
+
+  #onAnswer(answer: IncomingMessage): void {
+    if (this.#phase === 'over') return;
+    const head = { status: answer.statusCode ?? 0, headers: answer.headers };
+    const { headers, watch } = this.#order.answered(head);
+    this.#head = head;
+    this.#watch = watch;
+    answer.on('data', (chunk: Buffer) => this.#onPiece(chunk));
+    answer.once('end', () => this.#onEnd(answer));
+    if (this.#phase !== 'asking') return;
+    this.#phase = 'answering';
+    this.#limits.stop('connect');
+    this.#limits.stop('first_byte');
+    if (this.#order.job === null) this.#limits.stop('run');
+    this.#limits.start('idle', this.#order.consumer.timeouts.idleMs);
+    this.#beginAnswer(answer, headers);
+  }
+
+  #beginAnswer(answer: IncomingMessage, added: readonly string[]): void {
+    const { req, res } = this.#order.exchange;
+    const isChunked = answer.headers['transfer-encoding'] !== undefined && req.httpVersion !== '1.0';
+    const headers = [...answerHeaders(answer.rawHeaders, isChunked), ...added];
+    if (!req.complete) headers.push('Connection', 'close');
+    try {
+      // Flat and raw: names keep their case, duplicates stay apart.
+      res.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', headers);
+    } catch (cause) {
+      this.#fail(failureOf(cause instanceof Error ? cause : new Error(String(cause)), this.#concerned));
+      return;
+    }
+    const { configuration, memory } = this.#dependencies;
+    this.#delivery = new Delivery({
+      req,
+      res,
+      source: answer,
+      bufferBytes: configuration.current().limits.bufferBytes,
+      memory,
+      stallMs: this.#order.consumer.timeouts.runMs,
+      endsWithConnection: answer.headers['content-length'] === undefined && req.httpVersion === '1.0',
+      held: (isHeld) => this.#onSourceHeld(isHeld),
+    });
+    // The head goes out in this tick, in one packet with what came with it.
+    const { socket } = res;
+    socket?.cork();
+    process.nextTick(() => socket?.uncork());
+    res.flushHeaders();
+  }
+
+  #onSourceHeld(isHeld: boolean): void {
+    if (this.#phase !== 'answering') return;
+    if (isHeld) this.#limits.stop('idle');
+    else this.#limits.start('idle', this.#order.consumer.timeouts.idleMs);
+  }
+
+  #onPiece(chunk: Buffer): void {
+    this.#watch?.piece(chunk);
+    if (this.#phase !== 'answering') return;
+    this.#limits.touch('idle');
+    this.#delivery?.piece(chunk);
+  }
+
+  #onEnd(answer: IncomingMessage): void {
+    this.#listened?.();
+    if (this.#phase !== 'answering' || this.#head === null) return;
+    this.#settle({ kind: 'complete', head: this.#head, watch: this.#watch });
+    this.#delivery?.end(answer.rawTrailers);
+    // A service that answered before it had read everything does not get the rest.
+    if (!this.#call.isSent()) this.#call.destroy();
+  }
+
+  #fail(error: BrokerError): void {
+    this.#listened?.();
+    if (this.#phase !== 'asking' && this.#phase !== 'answering') return;
+    this.#dependencies.log.debug({ err: error.cause, consumer: this.#order.consumer.id }, error.message);
+    this.#settle({ kind: 'failed', error });
+    this.#tellClient(error);
+    this.#call.destroy();
+  }
+
+  #expire(name: LimitName, limitMs: number): void {
+    if (this.#phase !== 'asking' && this.#phase !== 'answering') return;
+    const error = timeoutOf(name, limitMs, this.#concerned);
+    this.#settle({ kind: 'timed_out', error, begun: this.#connected });
+    this.#tellClient(error);
+    this.#call.destroy();
+  }
+
+  #settle(end: RelayEnd): void {
+    this.#phase = 'over';
+    this.#limits.stopAll();
+    this.#order.over(end);
+  }
+
+  #tellClient(error: BrokerError): void {
+    const { res } = this.#order.exchange;
+    if (res.closed || res.destroyed) return;
+    if (this.#delivery !== null) this.#delivery.cut();
+    else sendError(this.#order.exchange, error);
+  }
+
+  #listen(listenMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, listenMs);
+      this.#listened = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** Methods for which the absence of both framing headers is usual; all others say a length, even of nothing. */
+const OFTEN_WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
+
+function framingOf({ body, exchange: { req } }: RelayOrder): number | 'chunked' | null {
+  const length = req.headers['content-length'];
+  const isChunked = req.headers['transfer-encoding'] !== undefined;
+  if (length === undefined && !isChunked) return OFTEN_WITHOUT_BODY.has(req.method ?? '') ? null : 0;
+  if (body === 'live') return isChunked ? 'chunked' : Number(length);
+  return body?.sizeBytes ?? 0;
+}

@@ -1,0 +1,163 @@
+/**
+ * A granted job at its consumer: relays it, and tells the core its one end and when its work on the card is over.
+ * Owns nothing but the course of that one run.
+ */
+import type { Adapter, AnswerHead, AnswerWatch, RequestLine, WorkVerdict } from '../adapters/adapter.js';
+import type { ConsumerConfiguration } from '../config/configuration.js';
+import type { JobId, JobOutcome, MonotonicMs } from '../core/vocabulary.js';
+import { BrokerError } from '../errors.js';
+import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
+import type { Exchange } from '../server/exchange.js';
+import { concernedOptions } from './failures.js';
+import type { HeldBody } from './intake.js';
+import { Relay, type RelayDependencies, type RelayEnd } from './relay.js';
+
+export interface RunDependencies extends RelayDependencies {
+  readonly broker: BrokerPort;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface RunOrder {
+  readonly id: JobId;
+  readonly exchange: Exchange;
+  readonly consumer: ConsumerConfiguration;
+  readonly adapter: Adapter;
+  readonly request: RequestLine;
+  readonly body: HeldBody | null;
+  /** How long it stood in the queue. */
+  readonly queuedMs: number;
+}
+
+/** A service that does not notice that its client left is told by the work's name, which is in its answer. */
+const LISTEN_FOR_NAME_MS = 200;
+
+const DONE: JobOutcome = { end: 'done', code: null, message: null };
+
+export class Run {
+  readonly #order: RunOrder;
+  readonly #dependencies: RunDependencies;
+  readonly #grantedAt: MonotonicMs;
+  readonly #over: () => void;
+  readonly #afterAnswer = new AbortController();
+  readonly #relay: Relay;
+  #isOver = false;
+  #isAnswered = false;
+
+  /** `over`: the job has its end; nothing of ours holds its body any more. */
+  constructor(order: RunOrder, dependencies: RunDependencies, over: () => void) {
+    this.#order = order;
+    this.#dependencies = dependencies;
+    this.#over = over;
+    this.#grantedAt = dependencies.clock.now();
+    const { exchange, consumer, body, request, id } = order;
+    const path = request.path + request.query;
+    this.#relay = new Relay(
+      {
+        ...{ exchange, consumer, path, body, job: id },
+        answered: (head) => this.#onAnswer(head),
+        over: (end) => this.#onRelayOver(end),
+      },
+      dependencies,
+    );
+  }
+
+  /** The core has ended the job: everything of it is broken off, and the core hears when its work is over. */
+  abort(outcome: JobOutcome, code: BrokerError['code']): void {
+    if (this.#isOver) return;
+    this.#end();
+    void this.#windDown(this.#isAnswered ? null : this.#errorOf(outcome, code));
+  }
+
+  #errorOf(outcome: JobOutcome, code: BrokerError['code']): BrokerError {
+    const text = outcome.message ?? 'the job was ended by the broker';
+    return new BrokerError(code, text, concernedOptions({ consumer: this.#order.consumer, job: this.#order.id }));
+  }
+
+  #onAnswer(head: AnswerHead): { headers: string[]; watch: AnswerWatch | null } {
+    const { id, consumer, adapter, request, queuedMs } = this.#order;
+    const upstreamMs = this.#dependencies.clock.now() - this.#grantedAt;
+    if (!this.#isOver) this.#dependencies.broker.post({ type: 'FirstByteSeen', jobId: id });
+    return {
+      headers: [
+        ...['X-MGPU-Job', id, 'X-MGPU-Consumer', consumer.id],
+        ...['Server-Timing', `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`],
+      ],
+      watch: adapter.watch(request, head),
+    };
+  }
+
+  #onRelayOver(end: RelayEnd): void {
+    if (this.#isOver) return;
+    if (end.kind === 'complete') this.#onAnswerComplete(end.head, end.watch);
+    else if (end.kind === 'failed') this.#endAs({ end: 'failed', ...codeAndText(end.error) }, true);
+    else {
+      this.#endAs({ end: 'timed_out', ...codeAndText(end.error) }, !end.begun);
+      if (end.begun) void this.#windDown(null);
+    }
+  }
+
+  #onAnswerComplete(head: AnswerHead, watch: AnswerWatch | null): void {
+    const { adapter, request, consumer, id } = this.#order;
+    const complaint = watch?.complaint() ?? (head.status >= 500 ? `${consumer.id} answered ${head.status}` : null);
+    if (complaint !== null) {
+      this.#endAs({ end: 'failed', code: 'consumer_failed', message: complaint }, true);
+      return;
+    }
+    const work = adapter.workAfterAnswer(request, head, watch, consumer, this.#afterAnswer.signal);
+    if (work === null) {
+      this.#endAs(DONE, true);
+      return;
+    }
+    this.#isAnswered = true;
+    this.#dependencies.broker.post({ type: 'AnswerSent', jobId: id });
+    work.then(
+      (verdict) => this.#endAs(outcomeOf(verdict), true),
+      (error: unknown) => this.#endWithBug(error),
+    );
+  }
+
+  #endWithBug(error: unknown): void {
+    if (this.#isOver) return;
+    const { id, consumer } = this.#order;
+    this.#dependencies.log.error({ err: error, job: id }, 'an adapter failed while it watched a job');
+    const message = `the broker lost sight of the work at ${consumer.id}, which is a bug; its log has the cause`;
+    this.#endAs({ end: 'failed', code: 'internal', message }, false);
+    void this.#windDown(null);
+  }
+
+  #endAs(outcome: JobOutcome, workOver: boolean): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#dependencies.broker.post({ type: 'JobEnded', jobId: this.#order.id, outcome, workOver });
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#afterAnswer.abort();
+    this.#over();
+  }
+
+  /** `error`: what its client is told; null: its client has its answer, or was told. */
+  async #windDown(error: BrokerError | null): Promise<void> {
+    const { adapter, request, consumer, id } = this.#order;
+    if (error !== null) {
+      const namesWork = adapter.namesWorkInAnswer?.(request) === true;
+      await this.#relay.breakOff(error, namesWork ? LISTEN_FOR_NAME_MS : 0);
+    }
+    try {
+      await adapter.brokenOff(this.#relay.workId(), consumer);
+    } catch (cause) {
+      // The card must come back all the same.
+      this.#dependencies.log.error({ err: cause, job: id }, 'an adapter could not tell when a job was over');
+    }
+    this.#dependencies.broker.post({ type: 'WorkEnded', jobId: id });
+  }
+}
+
+const codeAndText = ({ code, message }: BrokerError): { code: string; message: string } => ({ code, message });
+
+function outcomeOf(verdict: WorkVerdict): JobOutcome {
+  if (verdict.end === 'done') return DONE;
+  return { end: 'failed', code: 'consumer_failed', message: verdict.message };
+}

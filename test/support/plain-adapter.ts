@@ -1,0 +1,31 @@
+/** An adapter of no kind in particular: everything it is asked is kept, everything it says can be replaced. */
+import type { Adapter, RequestLine } from '../../src/adapters/adapter.js';
+import type { KindName } from '../../src/config/configuration.js';
+import { KIND_DEFAULTS } from './kind-defaults.js';
+
+export interface PlainAdapter extends Adapter {
+  /** The work ids of all jobs that were broken off. */
+  readonly broken: (string | null)[];
+}
+
+export function plainAdapter(changes: Partial<Adapter> = {}, kind: KindName = 'http'): PlainAdapter {
+  const broken: (string | null)[] = [];
+  return {
+    kind,
+    defaults: KIND_DEFAULTS[kind],
+    treatment: ({ method, path }: RequestLine) => {
+      if (path.startsWith('/admin')) return 'operator';
+      return ['GET', 'HEAD', 'OPTIONS'].includes(method) || path.startsWith('/files') ? 'pass' : 'job';
+    },
+    model: async () => null,
+    watch: () => null,
+    workAfterAnswer: () => null,
+    errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify({ error: error.message }) }),
+    ...changes,
+    broken,
+    async brokenOff(workId, consumer) {
+      broken.push(workId);
+      await changes.brokenOff?.(workId, consumer);
+    },
+  };
+}
