@@ -5,10 +5,11 @@
  */
 import { announce } from './admission.js';
 import type { Command } from './commands.js';
+import { endOverdueErrands, serveErrand } from './errands.js';
 import type { CoreEvent, EventOf, EventType } from './events.js';
 import { applyProbe } from './health.js';
 import { endJob, findJob, noteReason, outcomeOf, releaseGrant, type Step, stopJob, tellJob } from './jobs.js';
-import { advanceOperation, loadEnded, operationWakeAt, unitStarted, unitStopped, unloadEnded } from './operations.js';
+import { advanceLoad, loadEnded, loadWakeAt, unitStarted } from './loads.js';
 import { obeyOperator } from './operator.js';
 import { countOutOfMemory, seeOutOfMemory } from './out-of-memory.js';
 import { policyOf } from './policies/registry.js';
@@ -16,8 +17,9 @@ import { applyAnswer, applyReading } from './readings.js';
 import { applySettings } from './reconfigure.js';
 import { targetStateOf, targetsOf } from './residency.js';
 import type { BrokerState, JobRecord } from './state.js';
-import { endHopeless, endOverdueErrands, grantOn, takeTurns, turnsWakeAt } from './turns.js';
-import { JOB_CLASSES, type MonotonicMs } from './vocabulary.js';
+import { endHopeless, grantOn, healStuck, takeTurns, turnsWakeAt } from './turns.js';
+import { type GpuReading, JOB_CLASSES, type MonotonicMs } from './vocabulary.js';
+import { advanceUnload, unitStopped, unloadEnded, unloadWakeAt } from './unloads.js';
 import { reasonOf } from './waiting.js';
 import { closeLookWakeAt, watchClosely } from './watching.js';
 
@@ -47,6 +49,14 @@ export function step(state: BrokerState, event: CoreEvent, now: MonotonicMs): St
   watchClosely(working, policy.makesRoom);
   if (state.grants.keys().next().value !== holder) noteReasons(working);
   return { commands: working.commands, wakeAt: wakeAtOf(state, policy.makesRoom) };
+}
+
+/** What the time or a new reading decides about the operation under way. */
+function advanceOperation(working: Step, newReading: GpuReading | null): void {
+  const { operation } = working.state;
+  if (operation === null) return;
+  if (operation.kind === 'unload') advanceUnload(working, operation, newReading);
+  else advanceLoad(working, operation, newReading);
 }
 
 /** Somebody else has the card: everybody who waits has a new reason. */
@@ -97,6 +107,9 @@ const HANDLERS: EventHandlers = {
     const job = findJob(working, jobId);
     if (job?.phase !== 'running') return;
     job.answered = true;
+    // An answer that comes before the work says nothing of a load.
+    const target = targetStateOf(working.state, { consumer: job.consumer, model: job.model });
+    if (target.residency === 'loading') target.loadSeenAt = null;
     tellJob(working, job, 'answered');
   },
 
@@ -164,10 +177,15 @@ function grantAll(working: Step): void {
     // Before the first probe a job waits for it, and holds up nobody else.
     if (consumer?.health === 'up') grantOn(working, job, consumer, false);
   }
+  for (let rounds = state.errands.length; rounds > 0; rounds--) if (serveErrand(working)) break;
+  healStuck(working);
 }
 
 function wakeAtOf(state: BrokerState, makesRoom: boolean): MonotonicMs | null {
-  const times = [nextDeadline(state), operationWakeAt(state), turnsWakeAt(state), closeLookWakeAt(state, makesRoom)];
+  const { operation } = state;
+  const operationAt =
+    operation === null ? null : operation.kind === 'unload' ? unloadWakeAt(state, operation) : loadWakeAt(operation);
+  const times = [nextDeadline(state), operationAt, turnsWakeAt(state), closeLookWakeAt(state, makesRoom)];
   const known = times.filter((time) => time !== null);
   return known.length === 0 ? null : Math.min(...known);
 }

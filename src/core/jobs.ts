@@ -7,8 +7,17 @@ import type { Command } from './commands.js';
 import type { JobView } from './facts.js';
 import { noteMemoryChange } from './ledger.js';
 import { move, targetStateOf } from './residency.js';
-import type { BrokerState, JobRecord } from './state.js';
-import type { ConsumerId, JobEnd, JobId, JobOutcome, MonotonicMs, WaitReason } from './vocabulary.js';
+import type { BrokerState, ConsumerState, JobRecord } from './state.js';
+import {
+  type ConsumerId,
+  type JobEnd,
+  type JobId,
+  type JobOutcome,
+  type MonotonicMs,
+  type Target,
+  targetName,
+  type WaitReason,
+} from './vocabulary.js';
 import { reasonOf } from './waiting.js';
 
 const KEPT_REASONS = 32;
@@ -152,7 +161,7 @@ function settleTarget(step: Step, job: JobRecord): void {
 }
 
 function isLoadingForOthers(state: BrokerState, job: JobRecord): boolean {
-  if (state.operation !== null) return true;
+  if (state.operation?.target === targetName({ consumer: job.consumer, model: job.model })) return true;
   return [...state.grants.values()].some((other) => other.consumer === job.consumer && other.model === job.model);
 }
 
@@ -174,6 +183,20 @@ export function refuseAllOf(step: Step, id: ConsumerId, outcome: JobOutcome): vo
   for (const job of step.state.jobs.values()) {
     if (job.consumer === id && job.outcome === null && job.grantedAt === null) stopJob(step, job, outcome);
   }
+}
+
+/** Ends all jobs that wait for one target. */
+export function endWaitersOf(step: Step, wanted: Target, outcome: JobOutcome): void {
+  for (const job of [...step.state.queue]) {
+    if (job.consumer === wanted.consumer && job.model === wanted.model) stopJob(step, job, outcome);
+  }
+}
+
+/** `ConsumerAsked` follows, whether it answers or not; until then it is not asked again. */
+export function askConsumer(step: Step, consumer: ConsumerState): void {
+  if (consumer.asking) return;
+  consumer.asking = true;
+  step.commands.push({ type: 'AskConsumer', consumer: consumer.id });
 }
 
 /** An event for a job that is not there (any more) is counted: two ends, an end after a cancel, a late first byte. */

@@ -4,8 +4,8 @@
  */
 import { cardTotalMib, footprintOf, shareMib } from './footprints.js';
 import { holdsMemory, targetsOf } from './residency.js';
-import type { BrokerState, ConsumerState } from './state.js';
-import type { CardReading, ConsumerId, MonotonicMs } from './vocabulary.js';
+import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS } from './state.js';
+import type { CardReading, ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
 
 /** An older reading decides nothing. */
 export const READING_LIFE_MS = 5000;
@@ -32,10 +32,12 @@ export function shouldMeasure(state: BrokerState): boolean {
   return failedAt === null || failedAt < state.memoryChangedAt || state.now - failedAt > READING_LIFE_MS;
 }
 
+/** null: the tool did not say, or it said what cannot be. */
 export function freeOf(card: CardReading): number | null {
-  if (card.freeMib !== null) return card.freeMib;
-  if (card.totalMib === null || card.usedMib === null) return null;
-  return card.totalMib - card.usedMib - (card.driverReservedMib ?? 0);
+  const { totalMib, usedMib } = card;
+  if (card.freeMib !== null) return totalMib !== null && card.freeMib > totalMib ? null : card.freeMib;
+  if (totalMib === null || usedMib === null || usedMib > totalMib) return null;
+  return totalMib - usedMib - (card.driverReservedMib ?? 0);
 }
 
 export function cardReading(state: BrokerState, card: number): CardReading | null {
@@ -51,6 +53,26 @@ export function heldByProcesses(state: BrokerState, id: ConsumerId, card?: numbe
   if (own.some((use) => use.usedMib === null)) return null;
   if (own.length === 0 && state.consumers.get(id)?.everAttributed !== true) return null;
   return own.reduce((sum, use) => sum + (use.usedMib ?? 0), 0);
+}
+
+/** What is used on its cards, all together; null: not known of each. */
+export function usedOnCards(reading: GpuReading, consumer: ConsumerState): number | null {
+  let sum = 0;
+  for (const card of reading.cards) {
+    if (!consumer.settings.cards.includes(card.index)) continue;
+    if (card.usedMib === null) return null;
+    sum += card.usedMib;
+  }
+  return sum;
+}
+
+/** What there is before a load, by a reading that shows everything of ours. */
+export function amountsBeforeLoad(state: BrokerState, consumer: ConsumerState): Amounts {
+  const { reading } = state;
+  if (reading === null || !hasFreshReading(state)) return NO_AMOUNTS;
+  // Whoever is in no list that can be believed holds nothing yet.
+  const processMib = heldByProcesses(state, consumer.id) ?? (isBelievable(state) ? 0 : null);
+  return { processMib, cardsMib: usedOnCards(reading, consumer) };
 }
 
 /** An empty list on a card that is used says nothing about anybody. */
@@ -150,5 +172,5 @@ export function yieldMib(state: BrokerState, targetName: string, card: number): 
 
 /** The last moment of anything of ours that a reading must have begun after. */
 export function noteMemoryChange(state: BrokerState, now: MonotonicMs): void {
-  state.memoryChangedAt = now;
+  state.memoryChangedAt = Math.max(state.memoryChangedAt, now);
 }

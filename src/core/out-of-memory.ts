@@ -11,7 +11,7 @@ import { noteMemoryChange } from './ledger.js';
 import { policyOf } from './policies/registry.js';
 import { saveMemory } from './remembering.js';
 import { move, targetStateOf } from './residency.js';
-import type { JobRecord, TargetState } from './state.js';
+import { type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
 
 const RAISED_BY = 1.25;
 
@@ -21,6 +21,7 @@ export function seeOutOfMemory(step: Step, event: EventOf<'OutOfMemorySeen'>): v
   if (job === undefined || job.phase !== 'running') return;
   const target = countOutOfMemory(step, job, event.message);
   if (!policyOf(state.settings.policy).makesRoom) {
+    failLoadingOf(step, target);
     step.commands.push({ type: 'PassAnswer', jobId: job.id });
     return;
   }
@@ -72,11 +73,14 @@ function tryAgain(step: Step, job: JobRecord, target: TargetState): void {
   }
   dropRunClaims(state, job.id);
   noteMemoryChange(state, now);
-  if (target.residency === 'loading') {
-    releaseLoadClaimsByReading(state, target, now);
-    move(step, target, 'unknown', { code: 'failed', message: 'it ran out of memory while it loaded' });
-  }
-  target.peakMib = null;
+  failLoadingOf(step, target);
+  target.peak = NO_AMOUNTS;
   state.queue.pushFirst(job);
   state.turn = { jobId: job.id, takenAt: now };
+}
+
+function failLoadingOf(step: Step, target: TargetState): void {
+  if (target.residency !== 'loading') return;
+  releaseLoadClaimsByReading(step.state, target, step.now);
+  move(step, target, 'unknown', { code: 'failed', message: 'it ran out of memory while it loaded' });
 }

@@ -42,7 +42,7 @@ export type Verdict =
 
 /** A consumer whose file was read is not parked so soon: the reader may come back for the rest. */
 export const READ_KEEPS_MS = 15_000;
-const FOREIGN_WORK_POLL_MS = 1000;
+export const FOREIGN_WORK_POLL_MS = 1000;
 
 interface Plan {
   readonly state: BrokerState;
@@ -61,7 +61,7 @@ export function planFor(state: BrokerState, consumer: ConsumerState, demand: Dem
   const needMib = sumOf(need.values());
   const plan: Plan = { state, consumer, target, demand, need, needMib, freeMib: freeFor(state, need) };
   const next = { kind: nextStep(plan, makesRoom), need } as const;
-  if (!makesRoom) return mustNotStart(consumer) ?? (next.kind === 'start' ? (notItsTime(plan) ?? next) : next);
+  if (!makesRoom) return mustNotStart(consumer) ?? (next.kind === 'go' ? next : (notItsTime(plan) ?? next));
   return impossible(plan) ?? notItsTime(plan) ?? foreignBusy(plan) ?? makeRoom(plan) ?? next;
 }
 
@@ -245,10 +245,19 @@ function mayHold(state: BrokerState, consumer: ConsumerState): boolean {
 function evictAll(plan: Plan, { free, spared }: Candidates): Verdict | null {
   // Without any figures only the targets that were said to get along may stay; after an out of memory, nobody.
   const leaving = plan.demand.alone ? [...free, ...spared] : free;
-  const first = leaving.find((one) => !isForeignHeld(plan, one));
+  const first = leaving.find((one) => !isForeignHeld(plan, one) && !isKept(plan.state, one));
   const busy = leaving.find((one) => isForeignHeld(plan, one));
-  if (first === undefined && busy !== undefined) return foreignHeldVerdict(plan, busy);
-  return first === undefined ? null : evictVerdict(plan, first);
+  if (first !== undefined) return evictVerdict(plan, first);
+  return busy !== undefined ? foreignHeldVerdict(plan, busy) : keptVerdict(plan, leaving);
+}
+
+/** Whom a reader keeps for a moment. */
+function keptVerdict({ state, needMib, freeMib }: Plan, candidates: readonly TargetState[]): Verdict | null {
+  const kept = candidates.filter((one) => isKept(state, one));
+  if (kept.length === 0) return null;
+  const holders = kept.map((one) => ({ name: one.name, mib: footprintOf(state, one).residentMib }));
+  const retryAt = Math.min(...kept.map((one) => readKeepsUntil(state, one)));
+  return { kind: 'aside', reason: { code: 'protected', kept: holders, needMib, freeMib }, retryAt };
 }
 
 function evictEnough(plan: Plan, { free, spared }: Candidates, missing: ReadonlyMap<number, number>): Verdict {
@@ -269,17 +278,13 @@ function blocked(
   spared: readonly TargetState[],
   missing: ReadonlyMap<number, number>,
 ): Verdict {
-  const { state, needMib, freeMib } = plan;
+  const { state } = plan;
   const all = [...free, ...spared];
   const busy = all.find((one) => isForeignHeld(plan, one));
   const busyOnly = foreignBusyHolder(plan) ?? (busy === undefined ? null : state.consumers.get(busy.target.consumer));
   if (busyOnly != null) return foreignVerdict(plan, busyOnly);
-  const kept = all.filter((one) => isKept(state, one));
-  if (kept.length > 0) {
-    const holders = kept.map((one) => ({ name: one.name, mib: footprintOf(state, one).residentMib }));
-    const retryAt = Math.min(...kept.map((one) => readKeepsUntil(state, one)));
-    return { kind: 'aside', reason: { code: 'protected', kept: holders, needMib, freeMib }, retryAt };
-  }
+  const kept = keptVerdict(plan, all);
+  if (kept !== null) return kept;
   // What is known of sizes may be wrong: while somebody can leave and strangers are not the cause, he leaves.
   const first = free[0];
   if (first !== undefined && !othersAreTheCause(plan, missing)) return evictVerdict(plan, first);

@@ -7,15 +7,17 @@ import type { ConsumerAnswer } from './events.js';
 import { footprintOf, isOnlyResidue } from './footprints.js';
 import type { Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
-import { heldByProcesses } from './ledger.js';
+import { heldByProcesses, usedOnCards } from './ledger.js';
 import { saveMemory } from './remembering.js';
 import { move, targetStateOf, targetsOf } from './residency.js';
-import type { BrokerState, ConsumerState, TargetState } from './state.js';
-import type { ConsumerId, GpuReading } from './vocabulary.js';
+import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
+import type { ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
 
 /** Below this share of its footprint a target of unknown state is not taken for loaded. */
 const LOADED_SHARE = 0.5;
 const GONE_SHARE = 0.2;
+/** A run that was looked at less often may have peaked unseen: it raises what is known, it never lowers it. */
+const LOOKS_ENOUGH = 5;
 
 /** Returns the reading if it was news. */
 export function applyReading(step: Step, reading: GpuReading | null, error: string | null): GpuReading | null {
@@ -49,15 +51,17 @@ function showWithoutReading(step: Step, target: TargetState): void {
 }
 
 function showReading(step: Step, consumer: ConsumerState, reading: GpuReading): void {
-  const held = heldByProcesses(step.state, consumer.id);
+  const seen = amountsOf(step.state, consumer, reading);
+  const held = seen.processMib;
   for (const target of targetsOf(step.state, consumer)) {
     if (target.residency === 'loading' && (target.loadSeenAt ?? Infinity) <= reading.startedAt) {
       dropLoadClaims(step.state, target);
       becomeResident(step, target, held);
     }
-    watchPeak(step.state, consumer, target, held, reading);
-    learnIdle(step, consumer, target, held, reading);
+    watchPeak(step.state, consumer, target, seen, reading.startedAt);
+    // First whether it is still there at all: what is left of it must not be learned as its size.
     if (held !== null) believeProcesses(step, consumer, target, held);
+    learnIdle(step, consumer, target, seen, reading.startedAt);
   }
 }
 
@@ -77,68 +81,62 @@ function learnedOf(state: BrokerState, target: TargetState) {
   return state.learned.get(target.name) ?? { resident: null, run: null, loadMs: null, unloadMs: null };
 }
 
-/** The most that a target's consumer held while it ran; without figures by process, the most that its cards showed. */
-function watchPeak(
-  state: BrokerState,
-  consumer: ConsumerState,
-  target: TargetState,
-  held: number | null,
-  reading: GpuReading,
-): void {
+/** The most that was there while the target ran. */
+function watchPeak(state: BrokerState, consumer: ConsumerState, target: TargetState, seen: Amounts, at: MonotonicMs): void {
   const running = [...consumer.grants].some((id) => {
     const job = state.grants.get(id);
-    return job?.model === target.target.model && (job.grantedAt ?? Infinity) <= reading.startedAt;
+    return job?.model === target.target.model && (job.grantedAt ?? Infinity) <= at;
   });
-  const seen = held ?? usedOnCards(state, consumer, reading);
-  if (running && seen !== null) target.peakMib = Math.max(target.peakMib ?? 0, seen);
+  if (!running) return;
+  target.looks += 1;
+  const { processMib, cardsMib } = target.peak;
+  target.peak = { processMib: higher(processMib, seen.processMib), cardsMib: higher(cardsMib, seen.cardsMib) };
 }
 
-function usedOnCards(state: BrokerState, consumer: ConsumerState, reading: GpuReading): number | null {
-  // Of a card that others change too, the difference says nothing about this one.
-  if ([...state.grants.values()].some((job) => job.consumer !== consumer.id)) return null;
-  let sum = 0;
-  for (const card of reading.cards) {
-    if (!consumer.settings.cards.includes(card.index)) continue;
-    if (card.usedMib === null) return null;
-    sum += card.usedMib;
-  }
-  return sum;
+function higher(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+}
+
+/** Of cards that others change too, a difference says nothing about this one. */
+function amountsOf(state: BrokerState, consumer: ConsumerState, reading: GpuReading): Amounts {
+  const othersRun = [...state.grants.values()].some((job) => job.consumer !== consumer.id);
+  const cardsMib = othersRun ? null : usedOnCards(reading, consumer);
+  return { processMib: heldByProcesses(state, consumer.id), cardsMib };
+}
+
+/** What the second shows more than the first, by the one measure that both have; by process where it can be. */
+function growth(before: Amounts, after: Amounts): number | null {
+  if (after.processMib !== null) return before.processMib === null ? null : after.processMib - before.processMib;
+  return before.cardsMib === null || after.cardsMib === null ? null : after.cardsMib - before.cardsMib;
 }
 
 /** An idle resident shows its own size, and with it what its last run added. */
-function learnIdle(
-  step: Step,
-  consumer: ConsumerState,
-  target: TargetState,
-  held: number | null,
-  reading: GpuReading,
-): void {
+function learnIdle(step: Step, consumer: ConsumerState, target: TargetState, seen: Amounts, at: MonotonicMs): void {
   const { state } = step;
-  const idle = consumer.grants.size === 0 && reading.startedAt >= (consumer.lastGrantOverAt ?? 0);
+  const idle = consumer.grants.size === 0 && at >= (consumer.lastGrantOverAt ?? 0);
   if (target.residency !== 'resident' || !idle || (consumer.foreignWork ?? 0) > 0) return;
-  const seen = held ?? usedOnCards(state, consumer, reading);
-  if (seen === null) return;
   const known = learnedOf(state, target);
-  const own = ownMib(consumer, target, seen, held !== null);
+  const own = ownMib(consumer, target, seen);
+  const added = growth(seen, target.peak);
   let { resident, run } = known;
   if (own !== null && own > 0) resident = observedMib(resident, own);
-  if (target.peakMib !== null) {
-    const added = Math.max(0, target.peakMib - seen);
-    const declared = footprintOf(state, target).runMib;
+  if (added !== null) {
     // A declared or assumed figure is where learning starts: one light job must not talk it down.
-    run = observedMib(run ?? { mib: declared, recent: [], below: 0 }, added);
+    const start = run ?? { mib: footprintOf(state, target).runMib, recent: [], below: 0 };
+    const seenEnough = target.looks >= LOOKS_ENOUGH || added > start.mib;
+    run = seenEnough ? observedMib(start, Math.max(0, added)) : start;
     target.runsObserved += 1;
-    target.peakMib = null;
   } else if (own === null || sameSize(known.resident?.mib, own)) return;
-  target.beforeLoadMib = consumer.settings.swaps === 'models' ? null : target.beforeLoadMib;
+  target.peak = NO_AMOUNTS;
+  if (consumer.settings.swaps === 'models') target.beforeLoad = NO_AMOUNTS;
   state.learned.set(target.name, { ...known, resident, run });
   saveMemory(step);
 }
 
 /** The consumer's figure is the target's where it has only one; else (and without a list) what grew since before the load. */
-function ownMib(consumer: ConsumerState, target: TargetState, seen: number, byProcess: boolean): number | null {
-  if (byProcess && consumer.settings.swaps === 'consumer') return seen;
-  return target.beforeLoadMib === null ? null : seen - target.beforeLoadMib;
+function ownMib(consumer: ConsumerState, target: TargetState, seen: Amounts): number | null {
+  if (seen.processMib !== null && consumer.settings.swaps === 'consumer') return seen.processMib;
+  return growth(target.beforeLoad, seen);
 }
 
 function sameSize(knownMib: number | undefined, seenMib: number): boolean {
@@ -150,7 +148,7 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
   const { state } = step;
   if (state.operation?.consumer === consumer.id || consumer.grants.size > 0) return;
   const { residentMib } = footprintOf(state, target);
-  const empty = heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib);
+  const empty = isEmpty(state, consumer, target, heldMib);
   const observed = { code: 'observed', mib: heldMib } as const;
   if (target.residency === 'stuck' && (empty || heldMib < GONE_SHARE * residentMib)) {
     move(step, target, 'absent', { ...observed, how: 'a reading shows its memory gone' });
@@ -158,9 +156,17 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
     move(step, target, 'absent', { ...observed, how: 'its memory is gone: it unloaded by itself or ended' });
   } else if (target.residency === 'unknown' && empty) {
     move(step, target, consumer.parked ? 'parked' : 'absent', { ...observed, how: 'its processes hold nothing' });
-  } else if (target.residency === 'unknown' && isLoaded(consumer, target, heldMib, residentMib)) {
+  } else if ((target.residency === 'unknown' || target.residency === 'absent') && isLoaded(consumer, target, heldMib, residentMib)) {
     move(step, target, 'resident', { ...observed, how: 'its processes hold it' });
   }
+}
+
+/** Only residue, or nothing; of a target whose size was never known, even little may be all of it. */
+function isEmpty(state: BrokerState, consumer: ConsumerState, target: TargetState, heldMib: number): boolean {
+  if (heldMib === 0) return true;
+  const { residentMib, source } = footprintOf(state, target);
+  if (source === 'assumed' && !state.residues.has(consumer.id)) return false;
+  return isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib;
 }
 
 function isLoaded(consumer: ConsumerState, target: TargetState, heldMib: number, residentMib: number): boolean {

@@ -1,6 +1,8 @@
 /** A new configuration in force: running jobs are not touched, what lives is keyed by consumer and survives. */
 import type { EventOf } from './events.js';
 import { outcomeOf, refuseAllOf, type Step } from './jobs.js';
+import { noteMemoryChange } from './ledger.js';
+import { answer, type Operation } from './operations.js';
 import { addOwnTarget, type ConsumerState, newConsumerState } from './state.js';
 
 export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>): void {
@@ -11,8 +13,7 @@ export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>
     const text = `${id} was removed from the configuration while the job waited`;
     refuseAllOf(step, id, outcomeOf('refused', 'consumer_removed', text));
     state.consumers.delete(id);
-    // Its operation's end would find nobody: it is forgotten with it, the next reading shows what is left.
-    if (state.operation?.consumer === id) state.operation = null;
+    if (state.operation?.consumer === id) forgetOperation(step, state.operation);
     for (const target of state.targets.values()) if (target.target.consumer === id) state.targets.delete(target.name);
     state.claims = state.claims.filter((claim) => claim.consumer !== id);
   }
@@ -26,6 +27,15 @@ export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>
     type: 'RecordFact',
     fact: { type: 'config', consumersAdded: added, consumersRemoved: removed },
   });
+}
+
+/** Its end would find nobody: it is forgotten with its consumer, the next reading shows what is left. */
+function forgetOperation(step: Step, operation: Operation): void {
+  step.state.operation = null;
+  noteMemoryChange(step.state, step.now);
+  const code = operation.kind === 'unload' ? 'evict_failed' : 'load_failed';
+  const message = `${operation.consumer} was removed from the configuration meanwhile`;
+  answer(step, operation.request, { ok: false, code, message });
 }
 
 function renewed(known: ConsumerState | undefined, settings: ConsumerState['settings']): ConsumerState {

@@ -7,6 +7,15 @@ export interface DeclaredFootprint {
   readonly pinned: boolean;
 }
 
+/** What a kind can do about VRAM, as the core needs to know it. */
+export interface KindPowers {
+  readonly loads: 'by_job' | 'at_start';
+  readonly swaps: 'consumer' | 'models';
+  /** It knows how to unload without a configured `unload`. */
+  readonly unloads: boolean;
+  readonly asksForeignWork: boolean;
+}
+
 export interface ConsumerSettings {
   readonly id: ConsumerId;
   /** Where it lives, as one text: when it changes, what was known of its health is void. */

@@ -35,6 +35,16 @@ export interface Aside {
   readonly retryAt: MonotonicMs | null;
 }
 
+/** The same quantity by two measures that must not be mixed, MiB; null: that measure says nothing. */
+export interface Amounts {
+  /** What the consumer's processes hold. */
+  readonly processMib: number | null;
+  /** What is used on its cards, by whomever. */
+  readonly cardsMib: number | null;
+}
+
+export const NO_AMOUNTS: Amounts = { processMib: null, cardsMib: null };
+
 /** What must be in VRAM, and where it stands. Only `residency.ts` moves one. */
 export interface TargetState {
   readonly target: Target;
@@ -46,10 +56,12 @@ export interface TargetState {
   /** While loading: from when on a reading shows the load (first byte, end of the load call); null: not yet. */
   loadSeenAt: MonotonicMs | null;
   loadBeganAt: MonotonicMs | null;
-  /** The consumer's MiB before the load, for what grew; null: not known. */
-  beforeLoadMib: number | null;
-  /** While a grant is out: the most that its consumer held in a reading. */
-  peakMib: number | null;
+  /** Before the load, for what grew. */
+  beforeLoad: Amounts;
+  /** While a grant is out: the most in a reading. */
+  peak: Amounts;
+  /** In how many readings it was looked at during that run. */
+  looks: number;
   runsObserved: number;
   /** What the consumer itself says of the size. */
   reportedMib: number | null;
@@ -212,8 +224,9 @@ export function newTargetState(target: Target, now: MonotonicMs): TargetState {
     pinnedByOperator: false,
     loadSeenAt: null,
     loadBeganAt: null,
-    beforeLoadMib: null,
-    peakMib: null,
+    beforeLoad: NO_AMOUNTS,
+    peak: NO_AMOUNTS,
+    looks: 0,
     runsObserved: 0,
     reportedMib: null,
     failures: 0,

@@ -3,24 +3,25 @@
  * A demand that nobody of ours can help is set aside, without the lock, and looked at again when that may have changed.
  */
 import { claimLoad, claimRun } from './claims.js';
-import { grantJob, noteReason, type Step, stopJob } from './jobs.js';
-import { answer, measure, startLoad, startUnload } from './operations.js';
-import { type Demand, planFor, type Verdict } from './planner.js';
+import { serveErrand } from './errands.js';
+import { askConsumer, grantJob, noteReason, type Step, stopJob } from './jobs.js';
+import { amountsBeforeLoad, isForeignBusy } from './ledger.js';
+import { startLoad } from './loads.js';
+import { type Demand, FOREIGN_WORK_POLL_MS, planFor, type Verdict } from './planner.js';
 import { move, targetStateOf, targetsOf } from './residency.js';
 import { canBeStarted } from './startable.js';
-import type { Aside, BrokerState, ConsumerState, Errand, JobRecord } from './state.js';
+import { type Aside, type BrokerState, type ConsumerState, type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
+import { startUnload } from './unloads.js';
 import { type MonotonicMs, targetName, type WaitReason } from './vocabulary.js';
-
-const LOAD_FAILURES_MAX = 3;
+import { carryOutQuestion } from './watching.js';
 
 export function takeTurns(step: Step, makesRoom: boolean): void {
   const { state } = step;
   // Each round either issues something and returns, or moves one job on (granted, ended, set aside).
   for (let rounds = state.queue.size + state.errands.length + 2; rounds > 0; rounds--) {
     if (state.operation !== null || state.grants.size > 0) break;
-    const errand = state.errands[0];
-    if (errand !== undefined && state.turn === null) {
-      if (runErrand(step, errand)) break;
+    if (state.errands.length > 0 && state.turn === null) {
+      if (serveErrand(step)) break;
       continue;
     }
     const job = nextJob(state);
@@ -82,10 +83,6 @@ function carryOut(step: Step, job: JobRecord, consumer: ConsumerState, verdict: 
       return true;
     case 'load':
     case 'start': {
-      if (target.failures >= LOAD_FAILURES_MAX) {
-        failWaiters(step, job);
-        return false;
-      }
       const needMib = [...verdict.need.values()].reduce((sum, mib) => sum + mib, 0);
       const reason = { code: 'loaded_for', job: job.id, needMib, freeMib: null } as const;
       startLoad(step, verdict.kind === 'load' ? 'load' : 'start_unit', target, consumer, asker, reason);
@@ -105,7 +102,7 @@ function carryOut(step: Step, job: JobRecord, consumer: ConsumerState, verdict: 
       return false;
     default:
       noteReason(job, verdict.reason, step.now);
-      askOthers(step, verdict);
+      carryOutQuestion(step, verdict);
       return true;
   }
 }
@@ -122,27 +119,19 @@ function evictedFor(state: BrokerState, job: JobRecord, verdict: Extract<Verdict
   } as const;
 }
 
-function askOthers(step: Step, verdict: Extract<Verdict, { kind: 'measure' | 'ask' | 'wait' }>): void {
-  if (verdict.kind === 'measure') measure(step);
-  if (verdict.kind !== 'ask') return;
-  const consumer = step.state.consumers.get(verdict.consumer);
-  if (consumer === undefined || consumer.asking) return;
-  consumer.asking = true;
-  step.commands.push({ type: 'AskConsumer', consumer: consumer.id });
-}
-
 /** The grant and its claims are one step: between them nothing else may be promised the same memory. */
 export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, claims: boolean): void {
   const { state } = step;
   const target = targetStateOf(state, { consumer: job.consumer, model: job.model });
   const loads = target.residency !== 'resident' && target.residency !== 'loading' && target.residency !== 'evicting';
   if (loads) {
-    target.beforeLoadMib = baseBeforeLoad(state, consumer);
+    target.beforeLoad = amountsBeforeLoad(state, consumer);
     if (claims) claimLoad(state, consumer, target, job.id);
     move(step, target, 'loading', { code: 'loaded_for', job: job.id, needMib: claimedFor(state, job), freeMib: null });
   }
   if (claims) claimRun(state, consumer, target, job.id);
-  target.peakMib = null;
+  target.peak = NO_AMOUNTS;
+  target.looks = 0;
   target.lastUsedAt = step.now;
   job.aside = null;
   state.turn = null;
@@ -151,29 +140,6 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
 
 function claimedFor(state: BrokerState, job: JobRecord): number {
   return state.claims.filter((claim) => claim.jobId === job.id).reduce((sum, claim) => sum + claim.mib, 0);
-}
-
-/** What is used before the load: by its processes where the list knows, else on its cards. */
-function baseBeforeLoad(state: BrokerState, consumer: ConsumerState): number | null {
-  const reading = state.reading;
-  if (reading === null || reading.startedAt < state.memoryChangedAt) return null;
-  const own = (reading.processes ?? []).filter((use) => use.consumer === consumer.id);
-  if (reading.processes !== null && consumer.everAttributed)
-    return own.reduce((sum, use) => sum + (use.usedMib ?? 0), 0);
-  const cards = reading.cards.filter((card) => consumer.settings.cards.includes(card.index));
-  return cards.some((card) => card.usedMib === null) ? null : cards.reduce((sum, card) => sum + (card.usedMib ?? 0), 0);
-}
-
-function failWaiters(step: Step, first: JobRecord): void {
-  const { state } = step;
-  const name = targetName({ consumer: first.consumer, model: first.model });
-  const target = state.targets.get(name);
-  const message = `${name} failed to load ${target?.failures ?? LOAD_FAILURES_MAX} times in a row; see the consumer's own log`;
-  for (const job of [...state.queue]) {
-    if (targetName({ consumer: job.consumer, model: job.model }) !== name) continue;
-    stopJob(step, job, { end: 'failed', code: 'load_failed', message });
-  }
-  if (target !== undefined) target.failures = 0;
 }
 
 function setAside(step: Step, job: JobRecord, reason: WaitReason, retryAt: MonotonicMs | null): void {
@@ -203,133 +169,47 @@ export function endHopeless(step: Step): void {
   }
 }
 
-export function asideWakeAt(state: BrokerState): MonotonicMs | null {
-  let earliest: MonotonicMs | null = null;
+/** A time that has passed wakes nobody: what keeps it from being used (a grant, an operation, a turn) ends by an event. */
+function asideWakeAt(state: BrokerState): MonotonicMs {
+  let earliest = Infinity;
   for (const job of state.queue) {
     if (job.aside === null) continue;
-    const gives = job.aside.reason.code === 'no_room' ? job.aside.reason.givenUpAt : Infinity;
-    const at = Math.min(gives, job.aside.retryAt ?? Infinity);
-    if (at !== Infinity && (earliest === null || at < earliest)) earliest = at;
+    if (job.aside.reason.code === 'no_room') earliest = Math.min(earliest, job.aside.reason.givenUpAt);
+    const retryAt = job.aside.retryAt ?? 0;
+    if (retryAt > state.now) earliest = Math.min(earliest, retryAt);
   }
   return earliest;
 }
 
-/** True: the card is busy with it. */
-function runErrand(step: Step, errand: Errand): boolean {
-  const { state } = step;
-  const consumer = state.consumers.get(errand.target.consumer);
-  if (consumer === undefined) {
-    finish(step, errand, false, `${errand.target.consumer} is not in the configuration any more`);
-    return false;
-  }
-  return errand.kind === 'evict' ? runEvict(step, errand, consumer) : runLoad(step, errand, consumer);
-}
-
-function finish(step: Step, errand: Errand, ok: boolean, message: string): void {
-  step.state.errands = step.state.errands.filter((one) => one !== errand);
-  const failed = errand.kind === 'evict' ? 'evict_failed' : 'load_failed';
-  answer(step, errand.request, ok ? { ok, message } : { ok, code: failed, message });
-}
-
-function runEvict(step: Step, errand: Errand, consumer: ConsumerState): boolean {
-  const { state } = step;
-  const name = targetName(errand.target);
-  const target = state.targets.get(name);
-  if (target === undefined || target.residency === 'absent' || target.residency === 'parked') {
-    finish(step, errand, true, `${name} is not in VRAM (${target?.residency ?? 'never loaded'})`);
-    return false;
-  }
-  if (!consumer.settings.unloadsByCall && consumer.settings.unit === null) {
-    finish(step, errand, false, `${name} cannot be evicted: configure \`unload\` or \`unit\` for ${consumer.id}`);
-    return false;
-  }
-  if (askFirst(step, consumer, errand.askedAt)) return true;
-  if ((consumer.foreignWork ?? 0) > 0) {
-    finish(step, errand, false, `${name} works for somebody else right now; evicting it would break that off`);
-    return false;
-  }
-  state.errands = state.errands.filter((one) => one !== errand);
-  startUnload(step, target, consumer, { jobId: null, request: errand.request }, new Map(), {
-    code: 'asked_by_operator',
-  });
-  return true;
-}
-
-function askFirst(step: Step, consumer: ConsumerState, since: MonotonicMs): boolean {
-  if (!consumer.settings.asksForeignWork || consumer.parked || (consumer.askedAt ?? -1) >= since) return false;
-  askOthers(step, { kind: 'ask', consumer: consumer.id, reason: { code: 'state_unknown', consumer: consumer.id } });
-  return true;
-}
-
-function runLoad(step: Step, errand: Errand, consumer: ConsumerState): boolean {
-  const { state } = step;
-  const target = targetStateOf(state, errand.target);
-  if (target.residency === 'resident') {
-    finish(step, errand, true, `${target.name} is in VRAM`);
-    return false;
-  }
-  const verdict = planFor(
-    state,
-    consumer,
-    { target: errand.target, runs: false, alone: false, since: errand.askedAt },
-    true,
-  );
-  const asker = { jobId: null, request: errand.request };
-  switch (verdict.kind) {
-    case 'go':
-    case 'load':
-    case 'start':
-      state.errands = state.errands.filter((one) => one !== errand);
-      startLoad(step, verdict.kind === 'start' ? 'start_unit' : 'load', target, consumer, asker, {
-        code: 'asked_by_operator',
-      });
-      return true;
-    case 'evict': {
-      const victim = state.consumers.get(verdict.victim.target.consumer);
-      if (victim === undefined) return false;
-      startUnload(step, verdict.victim, victim, { jobId: null, request: null }, verdict.need, {
-        code: 'asked_by_operator',
-      });
-      return true;
-    }
-    case 'never':
-      finish(step, errand, false, verdict.message);
-      return false;
-    case 'aside':
-      finish(step, errand, false, `there is no room for ${target.name} now (${verdict.reason.code})`);
-      return false;
-    default:
-      askOthers(step, verdict);
-      return true;
-  }
-}
-
-/** Errands whose operator waited long enough. */
-export function endOverdueErrands(step: Step): void {
-  for (const errand of [...step.state.errands]) {
-    if (errand.deadline === null || step.now < errand.deadline) continue;
-    finish(step, errand, false, `${targetName(errand.target)} did not become idle in time; nothing was broken off`);
-  }
-}
-
-/** A stuck target is tried again when nobody needs the card, or when its time has come. */
-function healStuck(step: Step): void {
+/** A stuck target is tried again when nobody needs the card and its time has come. */
+export function healStuck(step: Step): void {
   const { state, now } = step;
   if (state.operation !== null || state.grants.size > 0 || state.turn !== null) return;
   for (const target of targetsOf(state)) {
     const consumer = state.consumers.get(target.target.consumer);
     if (target.residency !== 'stuck' || consumer === undefined || now < (target.retryAt ?? Infinity)) continue;
+    if (isForeignHeld(step, target, consumer)) continue;
     const reason = { code: 'evicted_for', job: null, for: null, needMib: 0, freeMib: null, idleMs: null } as const;
     startUnload(step, target, consumer, { jobId: null, request: null }, new Map(), reason);
     return;
   }
 }
 
+/** Somebody works on it past us, or that must be asked first. */
+function isForeignHeld(step: Step, target: TargetState, consumer: ConsumerState): boolean {
+  if (!consumer.settings.asksForeignWork || consumer.parked) return false;
+  if ((consumer.askedAt ?? -1) < (target.retryAt ?? 0)) {
+    askConsumer(step, consumer);
+    return true;
+  }
+  if (isForeignBusy(consumer)) target.retryAt = step.now + FOREIGN_WORK_POLL_MS;
+  return isForeignBusy(consumer);
+}
+
 export function turnsWakeAt(state: BrokerState): MonotonicMs | null {
-  const times: MonotonicMs[] = [];
-  for (const target of state.targets.values()) if (target.retryAt !== null) times.push(target.retryAt);
+  const times = [asideWakeAt(state)];
+  for (const { retryAt } of state.targets.values()) if (retryAt !== null && retryAt > state.now) times.push(retryAt);
   for (const errand of state.errands) if (errand.deadline !== null) times.push(errand.deadline);
-  const aside = asideWakeAt(state);
-  if (aside !== null) times.push(aside);
-  return times.length === 0 ? null : Math.min(...times);
+  const earliest = Math.min(...times);
+  return earliest === Infinity ? null : earliest;
 }

@@ -53,8 +53,11 @@ function unverified(state: BrokerState, operation: UnloadOperation): WaitReason 
 }
 
 function turnReason(state: BrokerState, job: JobRecord): WaitReason | null {
-  const { turn } = state;
-  if (turn === null) return null;
+  const { turn, errands } = state;
+  const [errand] = errands;
+  if (turn === null) {
+    return errand === undefined ? null : { code: 'load_queue', target: errand.target, since: errand.askedAt };
+  }
   if (turn.jobId === job.id) return job.reasons.at(-1)?.reason ?? null;
   const ahead = state.jobs.get(turn.jobId);
   if (ahead === undefined) return null;

@@ -1,13 +1,21 @@
-/** When to look at the card more often than the usual sample: loads to be seen, runs whose size is not well known yet. */
-
-import type { Step } from './jobs.js';
+/** When to look at the card, or to ask a consumer, outside the usual rhythm. */
+import { askConsumer, type Step } from './jobs.js';
 import { measure } from './operations.js';
+import type { Verdict } from './planner.js';
 import type { BrokerState, TargetState } from './state.js';
 import { type MonotonicMs, targetName } from './vocabulary.js';
 
 /** So many runs of a target are measured closely, so often. */
 const CLOSELY_WATCHED_RUNS = 3;
 const CLOSE_LOOK_MS = 100;
+
+/** What a plan wants to know before it decides. */
+export function carryOutQuestion(step: Step, verdict: Extract<Verdict, { kind: 'measure' | 'ask' | 'wait' }>): void {
+  if (verdict.kind === 'measure') measure(step);
+  if (verdict.kind !== 'ask') return;
+  const consumer = step.state.consumers.get(verdict.consumer);
+  if (consumer !== undefined) askConsumer(step, consumer);
+}
 
 /** Runs of a target whose size is not well known yet are measured closely, and a load as soon as it can be seen. */
 export function watchClosely(step: Step, makesRoom: boolean): void {

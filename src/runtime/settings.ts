@@ -1,15 +1,6 @@
 /** From the configuration, and what its kinds can do, to what decisions depend on. */
 import type { Configuration, ConsumerConfiguration, KindName } from '../config/configuration.js';
-import type { ConsumerSettings, DeclaredFootprint, Settings } from '../core/settings.js';
-
-/** What a kind can do about VRAM, as the core needs to know it. */
-export interface KindPowers {
-  readonly loads: 'by_job' | 'at_start';
-  readonly swaps: 'consumer' | 'models';
-  /** It knows how to unload without a configured `unload`. */
-  readonly unloads: boolean;
-  readonly asksForeignWork: boolean;
-}
+import type { ConsumerSettings, DeclaredFootprint, KindPowers, Settings } from '../core/settings.js';
 
 export function settingsOf(configuration: Configuration, powersOf: (kind: KindName) => KindPowers): Settings {
   return {
