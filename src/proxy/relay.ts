@@ -15,7 +15,7 @@ import { type Concerned, failureOf, timeoutOf } from './failures.js';
 import { answerHeaders, requestHeaders } from './headers.js';
 import type { HeldBody } from './intake.js';
 import { Delivery } from './readahead.js';
-import { createTimeLimits, type LimitName } from './time-limits.js';
+import { type LimitName, TimeLimits } from './time-limits.js';
 import type { UpstreamCall, Upstreams } from './upstream.js';
 
 export interface RelayDependencies {
@@ -51,7 +51,7 @@ export class Relay {
   readonly #order: RelayOrder;
   readonly #dependencies: RelayDependencies;
   readonly #concerned: Concerned;
-  readonly #limits = createTimeLimits((name, limitMs) => this.#expire(name, limitMs));
+  readonly #limits = new TimeLimits((name, limitMs) => this.#expire(name, limitMs));
   readonly #call: UpstreamCall;
   #phase: Phase = 'asking';
   #connected = false;

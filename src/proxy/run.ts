@@ -16,6 +16,8 @@ export interface RunDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
   readonly clock: Clock;
   readonly log: Log;
+  /** Controllers that were never handed to anybody who keeps their signal. */
+  readonly spareAborts: AbortController[];
 }
 
 export interface RunOrder {
@@ -39,10 +41,10 @@ export class Run {
   readonly #dependencies: RunDependencies;
   readonly #grantedAt: MonotonicMs;
   readonly #over: () => void;
-  readonly #afterAnswer = new AbortController();
   readonly #relay: Relay;
   #isOver = false;
-  #isAnswered = false;
+  /** While work goes on behind a complete answer. */
+  #afterAnswer: AbortController | null = null;
 
   /** `over`: the job has its end; nothing of ours holds its body any more. */
   constructor(order: RunOrder, dependencies: RunDependencies, over: () => void) {
@@ -65,8 +67,9 @@ export class Run {
   /** The core has ended the job: everything of it is broken off, and the core hears when its work is over. */
   abort(outcome: JobOutcome, code: BrokerError['code']): void {
     if (this.#isOver) return;
+    const isAnswered = this.#afterAnswer !== null;
     this.#end();
-    void this.#windDown(this.#isAnswered ? null : this.#errorOf(outcome, code));
+    void this.#windDown(isAnswered ? null : this.#errorOf(outcome, code));
   }
 
   #errorOf(outcome: JobOutcome, code: BrokerError['code']): BrokerError {
@@ -104,12 +107,16 @@ export class Run {
       this.#endAs({ end: 'failed', code: 'consumer_failed', message: complaint }, true);
       return;
     }
-    const work = adapter.workAfterAnswer(request, head, watch, consumer, this.#afterAnswer.signal);
+    const { spareAborts } = this.#dependencies;
+    const afterAnswer = spareAborts.pop() ?? new AbortController();
+    const work = adapter.workAfterAnswer(request, head, watch, consumer, afterAnswer.signal);
     if (work === null) {
+      // Nobody holds its signal. Most kinds never need one, and it is dear to make.
+      spareAborts.push(afterAnswer);
       this.#endAs(DONE, true);
       return;
     }
-    this.#isAnswered = true;
+    this.#afterAnswer = afterAnswer;
     this.#dependencies.broker.post({ type: 'AnswerSent', jobId: id });
     work.then(
       (verdict) => this.#endAs(outcomeOf(verdict), true),
@@ -134,7 +141,7 @@ export class Run {
 
   #end(): void {
     this.#isOver = true;
-    this.#afterAnswer.abort();
+    this.#afterAnswer?.abort();
     this.#over();
   }
 

@@ -2,7 +2,7 @@
  * The responses that wait: one record per job from its headers to its end, and the port through which the core says
  * what becomes of it. The only place where a job's stage changes on this side. Decides nothing about turns.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Adapter, RequestLine } from '../adapters/adapter.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import { type Capability, type JobClass, type JobId, type JobOutcome, jobId } from '../core/vocabulary.js';
@@ -53,7 +53,7 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
   function announce(order: JobOrder): void {
     const job: WaitingJob = {
       ...order,
-      id: jobId(`j_${randomBytes(10).toString('hex')}`),
+      id: newJobId(),
       stage: { name: 'announced' },
     };
     jobs.set(job.id, job);
@@ -145,6 +145,9 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   return { announce, port: { admit, grant, refuse, abort } };
 }
+
+/** 76 random bits, in the form of the contract. */
+const newJobId = (): JobId => jobId(`j_${randomUUID().replaceAll('-', '').slice(0, 20)}`);
 
 const concerned = ({ consumer, id }: WaitingJob) => ({ consumer, job: id });
 const textOf = ({ message }: JobOutcome): string => message ?? 'the broker ended the job';

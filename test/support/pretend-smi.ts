@@ -123,7 +123,8 @@ export async function openPretendSmi(t: TestContext): Promise<PretendSmi> {
   const smi = new PretendSmi(folder);
   t.after(async () => {
     smi.killAll();
-    await rm(folder, { recursive: true, force: true });
+    // Whoever calls the tool may do so until it is gone.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   });
   return smi;
 }

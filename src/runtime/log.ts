@@ -1,0 +1,73 @@
+/**
+ * The log: one line a fact; JSON for programs, readable on a terminal. Owns the level and what is blotted out. Writes
+ * synchronously and without a worker, so that the last line before an end is not lost.
+ */
+import { type DestinationStream, destination as fileDestination, pino, stdTimeFunctions } from 'pino';
+import { build as prettyStream } from 'pino-pretty';
+import type { Configuration } from '../config/configuration.js';
+import type { Log } from './ports.js';
+
+export type LogLevel = Configuration['log']['level'];
+
+export interface ChangeableLog extends Log {
+  /** What the process does not survive. */
+  fatal(fields: object, message: string): void;
+  /** From the next line on; for a reload. */
+  setLevel(level: LogLevel): void;
+}
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Default: stdout. */
+  readonly destination?: DestinationStream;
+  /** Default: whether stdout is a terminal. */
+  readonly pretty?: boolean;
+}
+
+/** Fields that can hold a key, whatever they hold; `headers` as a whole, since a consumer's are secret. */
+const SECRET_FIELDS = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key', 'headers'];
+/** The fields themselves, and inside another one (`err.headers`, `request.options.headers`). */
+const DEPTHS = ['', '*', '*.*'];
+const STDOUT = 1;
+
+export function createLog(options: LogOptions): ChangeableLog {
+  const pretty = options.pretty ?? process.stdout.isTTY === true;
+  const logger = pino(
+    {
+      level: options.level,
+      // The service manager knows the process and the machine.
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: secretPaths(), censor: '(secret)' },
+    },
+    pretty ? prettyLines(options.destination) : (options.destination ?? fileDestination({ dest: STDOUT, sync: true })),
+  );
+  return {
+    debug: (fields, message) => logger.debug(fields, message),
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => logger.warn(fields, message),
+    error: (fields, message) => logger.error(fields, message),
+    fatal: (fields, message) => logger.fatal(fields, message),
+    setLevel: (level) => {
+      logger.level = level;
+    },
+  };
+}
+
+function prettyLines(destination: DestinationStream | undefined): DestinationStream {
+  return prettyStream({
+    sync: true,
+    destination: destination ?? STDOUT,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+  });
+}
+
+/** HTTP field names come in any case; Node gives them in lower case, people write them in title case. */
+function secretPaths(): string[] {
+  const names = SECRET_FIELDS.flatMap((name) => [name, titleCase(name)]);
+  return DEPTHS.flatMap((depth) => names.map((name) => `${depth}["${name}"]`));
+}
+
+const titleCase = (name: string): string => name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
