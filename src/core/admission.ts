@@ -15,6 +15,7 @@ export function announce(step: Step, { job: announced }: EventOf<'JobAnnounced'>
   const job: JobRecord = {
     ...announced,
     model: null,
+    usesCard: true,
     phase: 'taking_in',
     announcedAt: now,
     queuedAt: null,

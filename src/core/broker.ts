@@ -8,7 +8,7 @@ import type { Command } from './commands.js';
 import { endOverdueErrands, serveErrand } from './errands.js';
 import type { CoreEvent, EventOf, EventType } from './events.js';
 import { applyProbe } from './health.js';
-import { endJob, findJob, noteReason, outcomeOf, releaseGrant, type Step, stopJob, tellJob } from './jobs.js';
+import { endJob, findJob, grantJob, noteReason, outcomeOf, releaseGrant, type Step, stopJob, tellJob } from './jobs.js';
 import { advanceLoad, loadEnded, loadWakeAt, unitStarted } from './loads.js';
 import { obeyOperator } from './operator.js';
 import { countOutOfMemory, seeOutOfMemory } from './out-of-memory.js';
@@ -75,13 +75,18 @@ function dispatch<T extends EventType>(working: Step, event: EventOf<T>): void {
 const HANDLERS: EventHandlers = {
   JobAnnounced: announce,
 
-  JobArrived(working, { jobId, model }) {
+  JobArrived(working, { jobId, model, usesCard }) {
     const job = findJob(working, jobId);
     if (job?.phase !== 'taking_in') return;
     working.state.takingIn -= 1;
     job.phase = 'waiting';
     job.model = model;
     job.queuedAt = working.now;
+    if (usesCard === false) {
+      job.usesCard = false;
+      grantJob(working, job);
+      return;
+    }
     working.state.queue.push(job);
     tellJob(working, job, 'queued');
     const reason = reasonOf(working.state, job);

@@ -55,7 +55,13 @@ export type CoreEvent =
   /** A request's headers were accepted by the routes. The core admits the job (its body may come) or refuses it. */
   | { readonly type: 'JobAnnounced'; readonly job: AnnouncedJob }
   /** The whole body is here and the target is known: the job takes its place in the queue. */
-  | { readonly type: 'JobArrived'; readonly jobId: JobId; readonly model: string | null }
+  | {
+      readonly type: 'JobArrived';
+      readonly jobId: JobId;
+      readonly model: string | null;
+      /** False: it works elsewhere (a model in the cloud): granted at once, holding nothing. */
+      readonly usesCard?: boolean;
+    }
   /** The client's connection is gone before its answer was complete. */
   | { readonly type: 'ClientLeft'; readonly jobId: JobId }
   | { readonly type: 'FirstByteSeen'; readonly jobId: JobId }

@@ -84,11 +84,11 @@ export function grantJob(step: Step, job: JobRecord): void {
   state.queue.remove(job);
   job.phase = 'running';
   job.grantedAt = now;
-  state.grants.set(job.id, job);
+  if (job.usesCard) state.grants.set(job.id, job);
   state.lastWaitMs = now - job.announcedAt;
   const consumer = state.consumers.get(job.consumer);
   if (consumer !== undefined) {
-    consumer.grants.add(job.id);
+    if (job.usesCard) consumer.grants.add(job.id);
     consumer.lastUsedAt = now;
   }
   tellJob(step, job, 'granted');
@@ -137,13 +137,13 @@ export function releaseGrant(step: Step, job: JobRecord): void {
   state.jobs.delete(job.id);
   if (state.grants.size === 0) state.idleSince = now;
   dropRunClaims(state, job.id);
-  noteMemoryChange(state, now);
+  if (job.usesCard) noteMemoryChange(state, now);
   const consumer = state.consumers.get(job.consumer);
   if (consumer !== undefined) {
     consumer.grants.delete(job.id);
     consumer.lastGrantOverAt = now;
     consumer.lastUsedAt = now;
-    settleTarget(step, job);
+    if (job.usesCard) settleTarget(step, job);
   }
   tellJob(step, job, 'work_over');
 }

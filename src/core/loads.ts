@@ -5,7 +5,7 @@ import { endWaitersOf, type Step } from './jobs.js';
 import { amountsBeforeLoad, noteMemoryChange } from './ledger.js';
 import { type Asker, answer, GRACE_MS, type LoadOperation, measure } from './operations.js';
 import { saveMemory } from './remembering.js';
-import { move, noteLoadFailure, targetsOf } from './residency.js';
+import { move, noteLoadFailure, targetsOf, voidMeasures } from './residency.js';
 import type { ConsumerState, TargetState } from './state.js';
 import type { ConsumerId, GpuReading, MonotonicMs, Target } from './vocabulary.js';
 
@@ -24,6 +24,7 @@ export function startLoad(
   const timeoutMs = consumer.settings.loadTimeoutMs;
   target.beforeLoad = amountsBeforeLoad(state, consumer);
   claimLoad(state, consumer, target, asker.jobId);
+  voidMeasures(state, target);
   move(step, target, 'loading', reason);
   state.operation = {
     kind,

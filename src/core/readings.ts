@@ -7,7 +7,7 @@ import type { ConsumerAnswer } from './events.js';
 import { footprintOf, isOnlyResidue } from './footprints.js';
 import type { Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
-import { heldByProcesses, usedOnCards } from './ledger.js';
+import { freeOf, heldByProcesses, usedOnCards } from './ledger.js';
 import { saveMemory } from './remembering.js';
 import { move, targetStateOf, targetsOf } from './residency.js';
 import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
@@ -33,6 +33,9 @@ export function applyReading(step: Step, reading: GpuReading | null, error: stri
   if (state.reading !== null && reading.startedAt < state.reading.startedAt) return null;
   state.reading = reading;
   state.readingSerial += 1;
+  if (reading.cards.length > 0 && reading.cards.every((card) => freeOf(card) !== null)) {
+    state.figuresAt = reading.sampledAt;
+  }
   for (const card of reading.cards) if (card.totalMib !== null) state.totals.set(card.index, card.totalMib);
   for (const use of reading.processes ?? []) {
     const consumer = use.consumer === null ? undefined : state.consumers.get(use.consumer);
@@ -128,7 +131,7 @@ function learnIdle(step: Step, consumer: ConsumerState, target: TargetState, see
     target.runsObserved += 1;
   } else if (own === null || sameSize(known.resident?.mib, own)) return;
   target.peak = NO_AMOUNTS;
-  if (consumer.settings.swaps === 'models') target.beforeLoad = NO_AMOUNTS;
+  target.beforeLoad = NO_AMOUNTS;
   state.learned.set(target.name, { ...known, resident, run });
   saveMemory(step);
 }

@@ -4,7 +4,7 @@
  */
 import type { TargetReason } from './facts.js';
 import type { Step } from './jobs.js';
-import { type BrokerState, type ConsumerState, newTargetState, type TargetState } from './state.js';
+import { type BrokerState, type ConsumerState, NO_AMOUNTS, newTargetState, type TargetState } from './state.js';
 import { type Residency, type Target, targetName } from './vocabulary.js';
 
 const LEGAL: Readonly<Record<Residency, readonly Residency[]>> = {
@@ -70,4 +70,13 @@ export function isPinned(state: BrokerState, target: TargetState): boolean {
 export function noteLoadFailure(target: TargetState, now: number): void {
   target.failures += 1;
   target.coolUntil = now + Math.min(60, 2 ** target.failures) * 1000;
+}
+
+/** From now on the cards change for somebody else: what was measured for the others has nothing to be compared with. */
+export function voidMeasures(state: BrokerState, except: TargetState): void {
+  for (const target of state.targets.values()) {
+    if (target === except) continue;
+    target.beforeLoad = NO_AMOUNTS;
+    target.peak = NO_AMOUNTS;
+  }
 }

@@ -190,8 +190,8 @@ function cardsOf(state: BrokerState): CardSnapshot[] {
 }
 
 function* jobViews(state: BrokerState): Generator<JobView> {
-  for (const job of state.grants.values()) {
-    if (job.outcome === null) yield viewOf(state, job, null);
+  for (const job of state.jobs.values()) {
+    if (job.phase === 'running') yield viewOf(state, job, null);
   }
   yield* waitingViews(state);
   for (const job of state.jobs.values()) {

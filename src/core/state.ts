@@ -101,6 +101,8 @@ export interface JobRecord {
   readonly class: JobClass;
   readonly client: string;
   model: string | null;
+  /** False: it works elsewhere, holds no lock and no memory. */
+  usesCard: boolean;
   phase: JobPhase;
   /** Its headers came. */
   readonly announcedAt: MonotonicMs;
@@ -158,6 +160,8 @@ export interface BrokerState {
   readonly consumers: Map<ConsumerId, ConsumerState>;
   reading: GpuReading | null;
   readingError: string | null;
+  /** When the newest reading that said something of every card's memory was taken. */
+  figuresAt: MonotonicMs;
   /** Counts the readings applied. */
   readingSerial: number;
   measuring: boolean;
@@ -274,6 +278,7 @@ function emptyState(settings: Settings, now: MonotonicMs): BrokerState {
     consumers: new Map([...settings.consumers].map(([id, consumer]) => [id, newConsumerState(consumer)])),
     reading: null,
     readingError: null,
+    figuresAt: -Infinity,
     readingSerial: 0,
     measuring: false,
     measureFailedAt: null,

@@ -8,7 +8,7 @@ import { askConsumer, grantJob, noteReason, type Step, stopJob } from './jobs.js
 import { amountsBeforeLoad, isForeignBusy } from './ledger.js';
 import { startLoad } from './loads.js';
 import { type Demand, FOREIGN_WORK_POLL_MS, planFor, type Verdict } from './planner.js';
-import { move, targetStateOf, targetsOf } from './residency.js';
+import { move, targetStateOf, targetsOf, voidMeasures } from './residency.js';
 import { canBeStarted } from './startable.js';
 import { type Aside, type BrokerState, type ConsumerState, type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
 import { startUnload } from './unloads.js';
@@ -130,6 +130,7 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
     move(step, target, 'loading', { code: 'loaded_for', job: job.id, needMib: claimedFor(state, job), freeMib: null });
   }
   if (claims) claimRun(state, consumer, target, job.id);
+  voidMeasures(state, target);
   target.peak = NO_AMOUNTS;
   target.looks = 0;
   target.lastUsedAt = step.now;

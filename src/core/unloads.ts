@@ -18,7 +18,7 @@ import {
 } from './ledger.js';
 import { type Asker, answer, GRACE_MS, measure, type UnloadOperation } from './operations.js';
 import { saveMemory } from './remembering.js';
-import { holdsMemory, isPinned, move, targetsOf } from './residency.js';
+import { holdsMemory, isPinned, move, targetsOf, voidMeasures } from './residency.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
 import type { ConsumerId, GpuReading, MonotonicMs, Target } from './vocabulary.js';
 
@@ -43,6 +43,7 @@ export function startUnload(
   const others = othersIn(state, consumer, target);
   const beforeHeldMib = heldByProcesses(state, consumer.id);
   const unsure = beforeHeldMib === null && (target.residency === 'unknown' || target.stuckTries > 0);
+  voidMeasures(state, target);
   move(step, target, 'evicting', reason);
   const operation: UnloadOperation = {
     kind: 'unload',
@@ -175,11 +176,9 @@ function pauseMs(operation: UnloadOperation, now: MonotonicMs): number {
   return quickly ? MEASURE_PAUSE_MS : MEASURE_SLOWLY_PAUSE_MS;
 }
 
-/** From when on its word has to do, because no reading that says anything of its cards is young enough. */
+/** From when on its word has to do, because no reading that says anything of the cards is young enough. */
 function believedAt(state: BrokerState, operation: UnloadOperation): MonotonicMs {
-  const bySaying = (operation.saidAt ?? Infinity) + BELIEVED_AFTER_MS;
-  const figures = heldByProcesses(state, operation.consumer) !== null || freeOfConsumer(state, operation) !== null;
-  return figures ? Math.max(bySaying, (state.reading?.sampledAt ?? 0) + READING_LIFE_MS + 1) : bySaying;
+  return Math.max((operation.saidAt ?? Infinity) + BELIEVED_AFTER_MS, state.figuresAt + READING_LIFE_MS + 1);
 }
 
 /** Whether the newest reading shows the victim's memory back, however it came back. */
