@@ -15,7 +15,6 @@ const HARMLESS: readonly FaultName[] = [
   'unload_hangs',
   'unload_refused',
   'unload_late',
-  'unload_was_before',
   'unit_fails',
   'client_leaves',
   'run_hangs',

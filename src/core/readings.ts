@@ -77,7 +77,17 @@ function becomeResident(step: Step, target: TargetState, held: number | null): v
     const known = learnedOf(step.state, target);
     step.state.learned.set(target.name, { ...known, loadMs: observedMs(known.loadMs, tookMs) });
   }
+  learnSmallSize(step.state, target, held);
   move(step, target, 'resident', { code: 'ready', mib: held, tookMs });
+}
+
+/** A target no bigger than what others keep after an unload: that this is all of it is known only now, just loaded. */
+function learnSmallSize(state: BrokerState, target: TargetState, held: number | null): void {
+  const known = learnedOf(state, target);
+  if (held === null || held === 0 || known.resident !== null) return;
+  if (isOnlyResidue(state, target.target.consumer, held)) {
+    state.learned.set(target.name, { ...known, resident: observedMib(null, held) });
+  }
 }
 
 function learnedOf(state: BrokerState, target: TargetState) {
@@ -164,12 +174,10 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
   }
 }
 
-/** Only residue, or nothing; of a target whose size was never known, even little may be all of it. */
+/** Only residue, or nothing. */
 function isEmpty(state: BrokerState, consumer: ConsumerState, target: TargetState, heldMib: number): boolean {
-  if (heldMib === 0) return true;
-  const { residentMib, source } = footprintOf(state, target);
-  if (source === 'assumed' && !state.residues.has(consumer.id)) return false;
-  return isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib;
+  const { residentMib } = footprintOf(state, target);
+  return heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib);
 }
 
 function isLoaded(consumer: ConsumerState, target: TargetState, heldMib: number, residentMib: number): boolean {

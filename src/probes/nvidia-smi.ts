@@ -3,6 +3,7 @@
  * a call that is late gets one successor beside it, so that never more than two run, and a newer answer is never
  * overwritten by an older one. Owns the calls and their schedule; what a reading means the core decides.
  */
+import type { ConsumerId } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, ConfigurationPort, Log } from '../runtime/ports.js';
 import { type CallResult, type CardCall, callNvidiaSmi, type Measurement } from './card-call.js';
 import { fieldsToAsk } from './nvidia-smi-output.js';
@@ -14,6 +15,8 @@ export interface CardProbeOptions {
   readonly log: Log;
   /** `PATH` in it says where the tool is looked for. */
   readonly env: NodeJS.ProcessEnv;
+  /** Whose a process is; absent: nobody's. */
+  readonly consumerOf?: (pid: number) => ConsumerId | null;
   /** After so long a call counts as late; default 4 s (a card without persistence mode takes up to 2 s). */
   readonly lateMs?: number;
   /** After so long a call is ended; default 9 s, so that slow is told from stuck. */
@@ -25,7 +28,7 @@ export interface CardProbe {
   configurationChanged(): void;
   /**
    * A reading that began after this call, reported like any other as well. Without one, `reading` is null and `error`
-   * says why. Settles within about twice the time after which a call is late.
+   * says why. Settles within twice `deadlineMs`.
    */
   measure(): Promise<Measurement>;
   /** Ends what runs; nothing is reported afterwards, and no stuck tool holds this process. */
@@ -48,6 +51,7 @@ interface RunningCall extends CardCall {
   late: boolean;
   /** It was ended, or it has said all it will. */
   over: boolean;
+  readonly stopTimers: () => void;
 }
 
 export function createCardProbe(options: CardProbeOptions): CardProbe {
@@ -103,7 +107,8 @@ class NvidiaSmiProbe implements CardProbe {
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const call of this.#calls) {
       call.over = true;
-      call.process.abandon();
+      call.stopTimers();
+      call.tool.abandon();
     }
     this.#answerWaiters(Number.POSITIVE_INFINITY, { reading: null, error: 'the broker stops reading the cards' });
   }
@@ -117,7 +122,7 @@ class NvidiaSmiProbe implements CardProbe {
     this.close();
     const { broker, clock } = this.#options;
     const sampledAt = clock.now();
-    const reading = { source: 'none', sampledAt, sampledWall: clock.wallOf(sampledAt), cards: [] } as const;
+    const reading = { source: 'none', startedAt: sampledAt, processes: null, sampledAt, sampledWall: clock.wallOf(sampledAt), cards: [] } as const;
     broker.post({ type: 'CardMeasured', reading, error: null });
   }
 
@@ -126,7 +131,10 @@ class NvidiaSmiProbe implements CardProbe {
     if (this.#timer !== null) clearTimeout(this.#timer);
     // An answer that is not late yet is worth waiting for: it calls here again.
     if ([...this.#calls].some((call) => !call.late && !call.over)) return;
-    if (this.#calls.size >= MOST_CALLS) return this.#allStuck();
+    if (this.#calls.size >= MOST_CALLS) {
+      this.#tellIfAllStuck();
+      return;
+    }
     const waitMs = this.#waiters.length > 0 ? 0 : this.#lastStartedAt + this.#gapMs() - this.#options.clock.now();
     if (waitMs <= 0) this.#call();
     else this.#timer = setTimeout(() => this.#callWhenDue(), waitMs);
@@ -139,25 +147,27 @@ class NvidiaSmiProbe implements CardProbe {
   }
 
   #call(): void {
-    const { clock, env, log } = this.#options;
+    const { clock, env } = this.#options;
     this.#lastNumber += 1;
-    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock);
-    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, over: false };
-    this.#lastStartedAt = call.startedAt;
-    this.#calls.add(call);
+    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock, this.#options.consumerOf ?? (() => null));
     const late = setTimeout(() => this.#becomesLate(call), this.#lateMs);
     const deadline = setTimeout(() => this.#end(call), this.#deadlineMs);
-    void call.result.then((result) => {
+    const stopTimers = () => {
       clearTimeout(late);
       clearTimeout(deadline);
+    };
+    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, over: false, stopTimers };
+    this.#lastStartedAt = call.startedAt;
+    this.#calls.add(call);
+    void call.result.then((result) => {
+      stopTimers();
       if (!call.over) this.#take(call, result);
     });
-    void call.process.gone.then(() => {
-      clearTimeout(late);
-      clearTimeout(deadline);
+    // What it said is taken first: it may change what is asked next.
+    void Promise.all([call.tool.gone, call.result]).then(() => {
       this.#calls.delete(call);
-      log.debug({ call: call.number }, 'nvidia-smi has ended');
-      this.#callWhenDue();
+      // Through the event loop: a tool that cannot even be started ends at once, and would starve everything else.
+      setImmediate(() => this.#callWhenDue());
     });
   }
 
@@ -171,7 +181,7 @@ class NvidiaSmiProbe implements CardProbe {
   #end(call: RunningCall): void {
     call.over = true;
     this.#options.log.debug({ call: call.number }, 'nvidia-smi did not answer and is ended');
-    call.process.kill();
+    call.tool.kill();
     this.#callWhenDue();
   }
 
@@ -202,7 +212,7 @@ class NvidiaSmiProbe implements CardProbe {
     return `nvidia-smi takes longer than ${this.#lateMs / 1000} s to answer; the figures are as old as they say`;
   }
 
-  #allStuck(): void {
+  #tellIfAllStuck(): void {
     const newest = [...this.#calls].at(-1);
     if (newest?.over !== true) return;
     const error = `${this.#calls.size} calls of nvidia-smi hang and cannot be ended; see the kernel log (dmesg) for the driver`;

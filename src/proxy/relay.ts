@@ -189,7 +189,8 @@ export class Relay {
   #beginAnswer(answer: IncomingMessage, added: readonly string[]): void {
     const { req, res } = this.#order.exchange;
     const isChunked = answer.headers['transfer-encoding'] !== undefined && req.httpVersion !== '1.0';
-    const headers = [...answerHeaders(answer.rawHeaders, isChunked), ...added];
+    const headers = answerHeaders(answer.rawHeaders, isChunked);
+    for (const text of added) headers.push(text);
     if (!req.complete) headers.push('Connection', 'close');
     try {
       // Flat and raw: names keep their case, duplicates stay apart.

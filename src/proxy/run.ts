@@ -61,7 +61,11 @@ export class Run {
     const { exchange, consumer, body, request, id } = this.#order;
     return new Relay(
       {
-        ...{ exchange, consumer, body, job: id, path: request.path + request.query },
+        exchange,
+        consumer,
+        body,
+        path: request.path + request.query,
+        job: id,
         inspects: ({ status }) => status >= 500,
         inspected: (head, text) => this.#isOutOfMemory(head, text),
         answered: (head) => this.#onAnswer(head),
@@ -115,8 +119,12 @@ export class Run {
     if (!this.#isOver) this.#dependencies.broker.post({ type: 'FirstByteSeen', jobId: id });
     return {
       headers: [
-        ...['X-MGPU-Job', id, 'X-MGPU-Consumer', consumer.id],
-        ...['Server-Timing', `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`],
+        'X-MGPU-Job',
+        id,
+        'X-MGPU-Consumer',
+        consumer.id,
+        'Server-Timing',
+        `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`,
       ],
       watch: adapter.watch(request, head),
     };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CoreEvent } from '../../src/core/events.js';
 import { type CardProbeOptions, createCardProbe } from '../../src/probes/nvidia-smi.js';
@@ -22,7 +22,6 @@ const configurationWith = (source: Source, intervalMs: number) => {
 
 /** Samples as fast as it can unless told otherwise. */
 function openProbe(
-  t: TestContext,
   smi: PretendSmi,
   options: Partial<CardProbeOptions> & { source?: Source; intervalMs?: number } = {},
 ) {
@@ -31,7 +30,7 @@ function openProbe(
   const configuration = new HeldConfiguration(configurationWith(source, intervalMs));
   const log = new SilentLog();
   const probe = createCardProbe({ broker, configuration, clock: systemClock, log, env: smi.env, ...limits });
-  t.after(() => probe.close());
+  smi.beforeRemoval(() => probe.close());
   const measured = (): Measured[] => broker.posted.filter((event) => event.type === 'CardMeasured');
   /** The next report that satisfies; reports so far do not count. */
   const next = (isIt: (event: Measured) => boolean): Promise<Measured> =>
@@ -47,7 +46,7 @@ const isReading = ({ reading }: Measured) => reading !== null;
 const usedOf = ({ reading }: Measured) => reading?.cards[0]?.usedMib;
 
 test('a reading carries the time at which the question began', async (t) => {
-  const { probe, next } = openProbe(t, await openPretendSmi(t), { intervalMs: 60_000 });
+  const { probe, next } = openProbe(await openPretendSmi(t), { intervalMs: 60_000 });
   const before = systemClock.now();
   const reported = next(isReading);
   probe.start();
@@ -61,7 +60,7 @@ test('a reading carries the time at which the question began', async (t) => {
 
 test('the tool is asked again and again, one at a time', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, measured } = openProbe(t, smi);
+  const { probe, next, measured } = openProbe(smi);
   const reported = next(() => measured().length >= 5);
   probe.start();
   await reported;
@@ -72,7 +71,7 @@ test('words instead of numbers are a reading with unknown figures; normal figure
   const smi = await openPretendSmi(t);
   const words = Array(10).fill('[Not Supported]').join(', ');
   smi.answer(words);
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const unknown = next(isReading);
   probe.start();
   const { reading, error } = await unknown;
@@ -115,7 +114,7 @@ for (const [what, code, text, expected] of FAILURES) {
   test(`${what}: no reading, and the tool's own words say why`, async (t) => {
     const smi = await openPretendSmi(t);
     smi.answer(text, code);
-    const { probe, next } = openProbe(t, smi);
+    const { probe, next } = openProbe(smi);
     const reported = next(() => true);
     probe.start();
     const { reading, error } = await reported;
@@ -127,7 +126,7 @@ for (const [what, code, text, expected] of FAILURES) {
 test('one card lost and another well: the reading of the one, the words about the other', async (t) => {
   const smi = await openPretendSmi(t);
   smi.answer(`Unable to determine the device handle for GPU0000:01:00.0: Unknown Error\n${GOOD_ANSWER}`, 15);
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const reported = next(isReading);
   probe.start();
   assert.match((await reported).error ?? '', /exit code 15: Unable to determine/);
@@ -137,7 +136,7 @@ test('an old driver that does not know memory.reserved is asked without it from 
   const smi = await openPretendSmi(t);
   smi.set('old-driver');
   smi.answer('0, GPU-1, 24564, 9120, 15064, 31, 54, 210.50, Card');
-  const { probe, next, measured } = openProbe(t, smi);
+  const { probe, next, measured } = openProbe(smi);
   const third = next(() => measured().length === 3);
   probe.start();
   await third;
@@ -151,7 +150,7 @@ test('an old driver that does not know memory.reserved is asked without it from 
 test('a missing tool: the error names PATH and the remedy, and its appearing is noticed', async (t) => {
   const smi = await openPretendSmi(t);
   const env = { PATH: '/nowhere/at/all' };
-  const { probe, next } = openProbe(t, smi, { source: 'auto', env });
+  const { probe, next } = openProbe(smi, { source: 'auto', env });
   const missing = next(() => true);
   probe.start();
   const { error, reading } = await missing;
@@ -164,7 +163,7 @@ test('a missing tool: the error names PATH and the remedy, and its appearing is 
 
 test('gpu.source none: the tool is never started, measure says so', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, broker } = openProbe(t, smi, { source: 'none' });
+  const { probe, broker } = openProbe(smi, { source: 'none' });
   probe.start();
   assert.match((await probe.measure()).error ?? '', /gpu\.source: none/);
   probe.configurationChanged();
@@ -174,7 +173,7 @@ test('gpu.source none: the tool is never started, measure says so', async (t) =>
 
 test('a reload to none takes the figures back, one to nvidia-smi brings them', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, configuration, broker } = openProbe(t, smi);
+  const { probe, next, configuration, broker } = openProbe(smi);
   const first = next(isReading);
   probe.start();
   await first;
@@ -191,7 +190,7 @@ test('a reload to none takes the figures back, one to nvidia-smi brings them', a
 
 test('a shorter interval counts from the reload on', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, configuration } = openProbe(t, smi, { intervalMs: 3_600_000 });
+  const { probe, next, configuration } = openProbe(smi, { intervalMs: 3_600_000 });
   const first = next(isReading);
   probe.start();
   await first;
@@ -204,7 +203,7 @@ test('a shorter interval counts from the reload on', async (t) => {
 test('a stuck tool: said once it is late, killed with its children, never more than two alive, back when it is well', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, next, measured } = openProbe(t, smi, { lateMs: 150, deadlineMs: 400 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 150, deadlineMs: 400 });
   const late = next(() => true);
   probe.start();
   const { reading, error } = await late;
@@ -221,23 +220,26 @@ test('a stuck tool: said once it is late, killed with its children, never more t
 test('a slow tool: its late answer counts, with a word about its age', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
-  const { probe, next } = openProbe(t, smi, { lateMs: 100, deadlineMs: 60_000 });
+  const { probe, next } = openProbe(smi, { lateMs: 100, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await late;
   const answered = next(isReading);
-  smi.go();
+  smi.go(1);
   const { reading, error } = await answered;
   assert.match(error ?? '', /takes longer than 0\.1 s/);
   assert.ok(reading !== null && systemClock.now() - reading.sampledAt >= 100);
-  assert.equal((await next(isReading)).error, null);
+  smi.set('answers');
+  const inTime = next((event) => isReading(event) && event.error === null);
+  smi.go();
+  await inTime;
 });
 
 test('a late answer of an old call never overwrites a newer one', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
   smi.answer(GOOD_ANSWER.replace('9120', '1111'));
-  const { probe, next, measured } = openProbe(t, smi, { lateMs: 150, deadlineMs: 60_000 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 150, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await untilTrue('the first call', () => smi.asked.length === 1);
@@ -261,7 +263,7 @@ test('a late answer of an old call never overwrites a newer one', async (t) => {
 test('output that a left-behind child holds open delays nothing, and the child is ended', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('holder');
-  const { probe, next, measured } = openProbe(t, smi, { intervalMs: 60_000, lateMs: 5_000 });
+  const { probe, next, measured } = openProbe(smi, { intervalMs: 60_000, lateMs: 5_000 });
   const reported = next(isReading);
   probe.start();
   assert.equal((await reported).error, null);
@@ -272,7 +274,7 @@ test('output that a left-behind child holds open delays nothing, and the child i
 test('what outlives every kill gets one successor and no more, until it is gone', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('unkillable');
-  const { probe, next } = openProbe(t, smi, { lateMs: 100, deadlineMs: 200 });
+  const { probe, next } = openProbe(smi, { lateMs: 100, deadlineMs: 200 });
   const hang = next(({ error }) => /hang and cannot be ended/.test(error ?? ''));
   probe.start();
   assert.match((await hang).error ?? '', /^2 calls of nvidia-smi hang/);
@@ -290,7 +292,7 @@ test('what outlives every kill gets one successor and no more, until it is gone'
 test('endless output is cut off', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('flood');
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const reported = next(() => true);
   probe.start();
   assert.match((await reported).error ?? '', /printed more than 256 KiB/);
@@ -299,7 +301,7 @@ test('endless output is cut off', async (t) => {
 test('measure gives a reading that began after it was asked, also while a call is out', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
-  const { probe } = openProbe(t, smi, { intervalMs: 60_000, lateMs: 30_000, deadlineMs: 60_000 });
+  const { probe } = openProbe(smi, { intervalMs: 60_000, lateMs: 30_000, deadlineMs: 60_000 });
   probe.start();
   await untilTrue('the first call', () => smi.asked.length === 1);
   const askedAt = systemClock.now();
@@ -314,7 +316,7 @@ test('measure gives a reading that began after it was asked, also while a call i
 test('after close nothing is reported, and what ran is killed', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, broker } = openProbe(t, smi, { lateMs: 200 });
+  const { probe, broker } = openProbe(smi, { lateMs: 200 });
   probe.start();
   await untilTrue('its child runs', () => smi.children.length === 1);
   const waiting = probe.measure();
@@ -344,7 +346,7 @@ test('a process with a stuck tool that outlives every kill ends at once after cl
     env: smi.env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  t.after(() => child.kill('SIGKILL'));
+  smi.beforeRemoval(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   await untilTrue('the tool is stuck', () => smi.children.length === 1);
   const toldAt = performance.now();
