@@ -40,5 +40,5 @@ export async function startBroker(t: TestContext, rest: string): Promise<BrokerP
 /** One consumer of kind `http`, for every capability that the tests use. */
 export const oneConsumer = (url: string): string => `routes: { llm: small }
 consumers:
-  small: { kind: http, url: "${url}", paths: { llm: /work } }
+  small: { kind: http, url: "${url}", paths: { llm: /work }, drain: 10ms }
 `;

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { listAt, textAt, valueAt } from '../support/json-value.js';
-import { eventually, mustRun, ROOT, runProgram } from './programs.js';
+import { openStandIn } from '../support/stand-in.js';
+import { eventually, freePort, mustRun, ROOT, runProgram } from './programs.js';
 
 const SENTENCE = 'the quick brown fox';
 /** 16 bits, and no demo voice has fewer samples a second. */
@@ -29,7 +30,7 @@ function commandLine(pid: string): string {
   }
 }
 
-test('the packed tarball runs elsewhere', async (t) => {
+test('the packed tarball runs elsewhere', { timeout: 180_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'mgpu-package-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const npx = (...words: string[]) => runProgram('npx', ['--no', 'mgpu', ...words], { cwd: folder });
@@ -104,13 +105,42 @@ test('the packed tarball runs elsewhere', async (t) => {
       processesOf(folder).length === 0 ? true : undefined,
     );
   });
+});
 
-  await t.test('wa.sh says what the broker said, and what to do when nobody answers', async () => {
-    const script = join(ROOT, 'examples/wa.sh');
-    const outcome = await runProgram('sh', [script, SENTENCE], {
-      cwd: folder,
-      env: { ...process.env, MGPU_URL: 'http://127.0.0.1:1' },
+test('wa.sh', { timeout: 30_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'mgpu-wa-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const speak = (url: string, ...words: string[]) =>
+    runProgram('sh', [join(ROOT, 'examples/wa.sh'), ...words], { cwd: folder, env: { ...process.env, MGPU_URL: url } });
+
+  const answers: [string, string][] = [
+    ['a path', '{"path": "/audio/one.wav", "seconds": 1}'],
+    ['a URL of the service', '{"url":"http://10.0.0.5:8766/audio/one.wav"}'],
+    ['a path with escaped slashes', '{"path":"\\/audio\\/one.wav"}'],
+  ];
+  for (const [form, answer] of answers) {
+    await t.test(`fetches the sound where the answer names ${form}`, async (t) => {
+      const broker = await openStandIn(t, ({ req, res }) => {
+        if (req.method === 'POST') res.end(answer);
+        else res.end(req.url === '/audio/one.wav' ? 'RIFF and so on' : 'something else');
+      });
+      const outcome = await speak(`${broker.url}/`, 'He said "no\\yes"', 'out.wav');
+      assert.equal(outcome.status, 0, outcome.stderr);
+      assert.equal(readFileSync(join(folder, 'out.wav'), 'utf8'), 'RIFF and so on');
+      assert.deepEqual(JSON.parse(String(await broker.calls[0]?.body)), { text: 'He said "no\\yes"' });
     });
+  }
+
+  await t.test('says what the broker said when it refuses', async (t) => {
+    const error = { message: 'mvoice is down: "refused" (checked 3 s ago)', code: 'consumer_down' };
+    const broker = await openStandIn(t, ({ res }) => res.writeHead(503).end(JSON.stringify({ error })));
+    const outcome = await speak(broker.url, SENTENCE);
+    assert.equal(outcome.status, 1);
+    assert.equal(outcome.stderr.trim(), 'wa.sh: mvoice is down: "refused" (checked 3 s ago) (HTTP 503, consumer_down)');
+  });
+
+  await t.test('says what to do when nobody answers', async () => {
+    const outcome = await speak(`http://127.0.0.1:${await freePort()}`, SENTENCE);
     assert.equal(outcome.status, 3);
     assert.match(outcome.stderr, /is mGPUmanager running there\?/);
   });

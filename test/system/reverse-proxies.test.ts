@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openStandIn, type StandIn } from '../support/stand-in.js';
+import { type Call, openStandIn, type StandIn } from '../support/stand-in.js';
 import { type BrokerProcess, oneConsumer, startBroker } from './broker-process.js';
 import { ask, endChild, eventually, freePort, ROOT } from './programs.js';
 
@@ -83,18 +83,20 @@ async function startInFront(t: TestContext, proxy: ReverseProxy, broker: BrokerP
 const post = (url: string, init: RequestInit = {}): Promise<Response> =>
   fetch(`${url}/v1/llm`, { method: 'POST', body: '{}', ...init });
 
-/** The next request that is a job; health probes are answered by `answerProbes`. */
-async function nextJob(standIn: StandIn) {
-  for (;;) {
-    const call = await standIn.next();
-    if (call.req.method === 'POST') return call;
-  }
+/** A request that the stand-in answers by itself: a health probe, or a job that wants it so. */
+const answersItself = ({ req }: Call): boolean => req.method === 'GET' || req.headers['x-at-once'] !== undefined;
+
+/** The next request that waits for the test's answer. */
+async function nextJob(standIn: StandIn): Promise<Call> {
+  let call = await standIn.next();
+  while (answersItself(call)) call = await standIn.next();
+  return call;
 }
 
 for (const proxy of REVERSE_PROXIES) {
-  test(`behind ${proxy.name}`, async (t) => {
-    const standIn = await openStandIn(t, ({ req, res }) => {
-      if (req.method === 'GET' || req.headers['x-at-once'] !== undefined) res.end('{"done":true}');
+  test(`behind ${proxy.name}`, { timeout: 120_000 }, async (t) => {
+    const standIn = await openStandIn(t, (call) => {
+      if (answersItself(call)) call.res.end('{"done":true}');
     });
     const broker = await startBroker(t, oneConsumer(standIn.url));
     const url = await startInFront(t, proxy, broker);
