@@ -54,6 +54,9 @@ function eventLine(event: CoreEvent): string {
   }
   if (event.type === 'ConsumerAsked') return `ConsumerAsked ${event.consumer} ${JSON.stringify(event.answer)}`;
   if (event.type === 'OperatorAsked') return `OperatorAsked ${JSON.stringify(event.action)}`;
+  if (event.type === 'ConfigApplied') {
+    return `ConfigApplied ${event.settings.policy} [${[...event.settings.consumers.keys()].sort().join(' ')}]`;
+  }
   if (event.type === 'JobEnded') return `${describeEvent(event)} ${event.outcome.code ?? ''}`;
   return describeEvent(event);
 }

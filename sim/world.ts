@@ -84,7 +84,7 @@ export class World {
         if (this.#daemonRuns) this.daemon.clients.arrive(job);
       });
     }
-    if (faults.has('flood')) faults.note('flood');
+    for (const fault of ['flood', 'hungry', 'sizes_unknown'] as const) if (faults.has(fault)) faults.note(fault);
     this.#repeat(8000, () => this.#maybeDie());
     this.#repeat(4000, () => this.#maybeForeign());
     this.#repeat(3000, () => this.#maybeOperator());
@@ -218,7 +218,7 @@ export class World {
 
   #reconfigure(): void {
     const { settings } = this.plan;
-    const gone = this.#random.pick([...settings.consumers.keys()]);
+    const gone = this.#random.pick([...settings.consumers.keys()].sort());
     const policies = POLICY_NAMES.filter((name) => name !== 'swap-aware');
     const changed: Settings = this.#random.pick([
       { ...settings, consumers: new Map([...settings.consumers].filter(([id]) => id !== gone)) },
@@ -278,8 +278,11 @@ export class World {
   }
 
   #isQuiet(): boolean {
-    const { jobs, operation, errands, targets } = this.daemon.state;
+    const { jobs, operation, errands, targets, consumers } = this.daemon.state;
     const stuck = [...targets.values()].some((target) => target.residency === 'stuck');
+    // Whoever was started past the broker is noticed by a later probe.
+    const missed = [...consumers.values()].some(({ id, parked }) => parked && this.services.get(id)?.alive === true);
+    if (missed) return false;
     return jobs.size === 0 && operation === null && errands.length === 0 && !stuck;
   }
 }

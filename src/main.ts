@@ -6,7 +6,12 @@ import { readFileSync } from 'node:fs';
 import type { KindDefaults } from './adapters/adapter.js';
 import { createConsumerPort } from './adapters/consumer-port.js';
 import { KINDS } from './adapters/registry.js';
-import { type Configuration, type ConsumerConfiguration, formatProblem, type KindName } from './config/configuration.js';
+import {
+  type Configuration,
+  type ConsumerConfiguration,
+  formatProblem,
+  type KindName,
+} from './config/configuration.js';
 import { diffConfiguration } from './config/diff.js';
 import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
 import { watchFile } from './config/watch.js';

@@ -17,6 +17,8 @@ export class LockJudge implements Judge {
   readonly #bench: Bench;
   readonly #out = new Set<JobId>();
   readonly #waiting = new Set<JobId>();
+  /** Who waited while his consumer could not take him. */
+  readonly #unready = new Set<JobId>();
   readonly #residencies = new Residencies();
   /** Targets by their operation's first command. */
   readonly #operations = new Set<string>();
@@ -35,6 +37,15 @@ export class LockJudge implements Judge {
       if (!stays) this.#out.delete(id);
     }
     for (const command of commands) this.#see(command);
+    this.#noteUnready();
+  }
+
+  #noteUnready(): void {
+    const { state } = this.#bench.world.daemon;
+    for (const consumer of state.consumers.values()) {
+      if (consumer.health === 'up') continue;
+      for (const id of this.#waiting) if (state.jobs.get(id)?.consumer === consumer.id) this.#unready.add(id);
+    }
   }
 
   #noteEvent(event: CoreEvent): void {
@@ -96,8 +107,7 @@ export class LockJudge implements Judge {
     for (const other of this.#waiting) {
       if (other === id) return;
       const job = world.daemon.state.jobs.get(other);
-      const consumer = job === undefined ? undefined : world.daemon.state.consumers.get(job.consumer);
-      if (job === undefined || consumer === undefined || consumer.health !== 'up') continue;
+      if (job === undefined || this.#unready.has(other)) continue;
       const wentAside = job.reasons.some(({ reason }) => ASIDE.includes(reason.code));
       if (!wentAside) complain(`${id} overtook ${other}`);
     }
@@ -120,6 +130,7 @@ export class LockJudge implements Judge {
   reborn(): void {
     this.#out.clear();
     this.#waiting.clear();
+    this.#unready.clear();
     this.#operations.clear();
     this.#residencies.forgetAll();
   }

@@ -48,8 +48,10 @@ export function createProofJudge({ world, complain }: Bench): Judge {
       if (event.type === 'UnloadEnded') saidAt.set(event.target.consumer, clock);
       if (event.type === 'UnitStopped') saidAt.set(event.consumer, clock);
       if (event.type === 'CardMeasured' && event.reading !== null) {
+        const isNews = event.reading.startedAt >= newestStart;
         newestStart = Math.max(newestStart, event.reading.startedAt);
-        const good = event.reading.cards.every((card) => card.freeMib !== null && card.freeMib <= (card.totalMib ?? 0));
+        const good =
+          isNews && event.reading.cards.every((card) => card.freeMib !== null && card.freeMib <= (card.totalMib ?? 0));
         if (good) newestGoodSample = event.reading.sampledAt;
       }
       for (const { fact } of commands.filter((command) => command.type === 'RecordFact')) {

@@ -5,7 +5,7 @@
  */
 import { reasonOf } from '../../src/core/waiting.js';
 import type { StepRecord } from '../daemon.js';
-import { type Bench, type Judge, promisesOf } from './court.js';
+import type { Bench, Judge } from './court.js';
 
 const SLACK_MS = 1500;
 const VAIN_WAKES_MAX = 50;
@@ -61,7 +61,6 @@ export class WaitsJudge implements Judge {
 
   #judgeReasons(): void {
     const { state } = this.#bench.world.daemon;
-    if (!promisesOf(this.#bench.world).locks) return;
     let looked = 0;
     for (const job of state.queue) {
       looked += 1;
@@ -101,6 +100,10 @@ export class WaitsJudge implements Judge {
     for (const target of state.targets.values()) {
       if (target.residency === 'stuck') this.#complain(`${target.name} is still stuck at the bound`);
     }
+    for (const { id, parked } of state.consumers.values()) {
+      const runs = world.services.get(id)?.alive === true;
+      if (parked && runs) this.#complain(`${id} runs and is still taken for parked at the bound`);
+    }
     if (state.operation !== null) this.#complain(`${state.operation.target} is still under way at the bound`);
     if (state.errands.length > 0) this.#complain('an errand is still there at the bound');
   }
@@ -115,7 +118,8 @@ export class WaitsJudge implements Judge {
       const heldMib = world.cards.heldAs(target.consumer, `model ${target.model ?? ''}`);
       const free = residency === 'absent' || residency === 'parked';
       if (free && heldMib > 0) this.#complain(`${name} is taken for ${residency} and holds ${heldMib} MiB at rest`);
-      if (residency === 'resident' && heldMib === 0)
+      // Of a size that nobody told, what is left may be taken for all of it.
+      if (residency === 'resident' && heldMib === 0 && !world.faults.has('sizes_unknown'))
         this.#complain(`${name} is taken for resident and holds nothing at rest`);
     }
   }

@@ -107,7 +107,9 @@ export const fileSchema = z.strictObject({
       POLICIES_NOT_YET,
     )
     .prefault(DEFAULT_POLICY)
-    .describe('who may use the card when; vram-lru: one job at a time, room is made for it; locked: one job at a time, nothing is unloaded; passthrough: every job at once'),
+    .describe(
+      'who may use the card when; vram-lru: one job at a time, room is made for it; locked: one job at a time, nothing is unloaded; passthrough: every job at once',
+    ),
   routes: leaf.perCapability(leaf.consumerName).prefault({}).describe('which consumer serves a capability'),
   audio_proxy: leaf.consumerName
     .optional()

@@ -17,9 +17,9 @@ import { applyAnswer, applyReading } from './readings.js';
 import { applySettings } from './reconfigure.js';
 import { targetStateOf, targetsOf } from './residency.js';
 import type { BrokerState, JobRecord } from './state.js';
-import { endHopeless, grantOn, healStuck, takeTurns, turnsWakeAt } from './turns.js';
-import { type GpuReading, JOB_CLASSES, type MonotonicMs } from './vocabulary.js';
+import { endHopeless, grantOn, healStuck, startStopped, takeTurns, turnsWakeAt } from './turns.js';
 import { advanceUnload, unitStopped, unloadEnded, unloadWakeAt } from './unloads.js';
+import { type GpuReading, JOB_CLASSES, type MonotonicMs } from './vocabulary.js';
 import { reasonOf } from './waiting.js';
 import { closeLookWakeAt, watchClosely } from './watching.js';
 
@@ -180,7 +180,9 @@ function grantAll(working: Step): void {
   for (const job of [...state.queue]) {
     const consumer = state.consumers.get(job.consumer);
     // Before the first probe a job waits for it, and holds up nobody else.
-    if (consumer?.health === 'up') grantOn(working, job, consumer, false);
+    if (consumer === undefined) continue;
+    if (consumer.health === 'up') grantOn(working, job, consumer, false);
+    else startStopped(working, job, consumer);
   }
   for (let rounds = state.errands.length; rounds > 0; rounds--) if (serveErrand(working)) break;
   healStuck(working);

@@ -8,6 +8,7 @@ import { answer } from './operations.js';
 import { type Demand, planFor, type Verdict } from './planner.js';
 import { policyOf } from './policies/registry.js';
 import { targetStateOf } from './residency.js';
+import { canBeAsked } from './startable.js';
 import type { ConsumerState, Errand, TargetState } from './state.js';
 import { startUnload } from './unloads.js';
 import { targetName } from './vocabulary.js';
@@ -52,7 +53,7 @@ function runEvict(step: Step, errand: Errand, consumer: ConsumerState): boolean 
   }
   // Its job has ended, but no reading shows yet what it loaded.
   if (target.residency === 'loading') return true;
-  if (consumer.settings.asksForeignWork && !consumer.parked && (consumer.askedAt ?? -1) < errand.askedAt) {
+  if (canBeAsked(consumer) && (consumer.askedAt ?? -1) < errand.askedAt) {
     askConsumer(step, consumer);
     return true;
   }
@@ -79,13 +80,7 @@ function runLoad(step: Step, errand: Errand, consumer: ConsumerState): boolean {
   return carryOut(step, errand, consumer, target, verdict);
 }
 
-function carryOut(
-  step: Step,
-  errand: Errand,
-  consumer: ConsumerState,
-  target: TargetState,
-  verdict: Verdict,
-): boolean {
+function carryOut(step: Step, errand: Errand, consumer: ConsumerState, target: TargetState, verdict: Verdict): boolean {
   const { state } = step;
   const reason = { code: 'asked_by_operator' } as const;
   const asker = { jobId: null, request: errand.request };
@@ -105,7 +100,14 @@ function carryOut(
     case 'evict': {
       const victim = state.consumers.get(verdict.victim.target.consumer);
       if (victim === undefined) return false;
-      startUnload(step, verdict.victim, victim, { jobId: null, request: null }, verdict.need, evictedFor(errand, verdict));
+      startUnload(
+        step,
+        verdict.victim,
+        victim,
+        { jobId: null, request: null },
+        verdict.need,
+        evictedFor(errand, verdict),
+      );
       return true;
     }
     case 'never':
@@ -122,7 +124,14 @@ function carryOut(
 
 function evictedFor(errand: Errand, verdict: Extract<Verdict, { kind: 'evict' }>) {
   const needMib = [...verdict.need.values()].reduce((sum, mib) => sum + mib, 0);
-  return { code: 'evicted_for', job: null, for: errand.target, needMib, freeMib: verdict.freeMib, idleMs: null } as const;
+  return {
+    code: 'evicted_for',
+    job: null,
+    for: errand.target,
+    needMib,
+    freeMib: verdict.freeMib,
+    idleMs: null,
+  } as const;
 }
 
 /** Errands whose operator waited long enough. */

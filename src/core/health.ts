@@ -2,6 +2,7 @@
 import { describeDown } from './describe.js';
 import type { EventOf } from './events.js';
 import { outcomeOf, refuseAllOf, type Step } from './jobs.js';
+import { saveMemory } from './remembering.js';
 import { move, targetsOf } from './residency.js';
 import { canBeStarted } from './startable.js';
 import type { ConsumerState } from './state.js';
@@ -9,8 +10,9 @@ import type { ConsumerState } from './state.js';
 export function applyProbe(step: Step, event: EventOf<'ProbeEnded'>): void {
   const consumer = step.state.consumers.get(event.consumer);
   if (consumer === undefined) return;
-  // One that we stopped, or are starting, is not down.
-  if (consumer.parked || step.state.operation?.consumer === consumer.id) return;
+  // One that we stop, or start, is not down.
+  if (step.state.operation?.consumer === consumer.id) return;
+  if (consumer.parked && !wasStartedByHand(step, consumer, event)) return;
   // A probe that timed out while the consumer worked, at any moment of the probe, proves nothing.
   const worked = consumer.grants.size > 0 || (consumer.lastGrantOverAt ?? -1) >= event.startedAt;
   if (event.result === 'timed_out' && (worked || (consumer.foreignWork ?? 0) > 0)) return;
@@ -26,6 +28,18 @@ export function applyProbe(step: Step, event: EventOf<'ProbeEnded'>): void {
   });
   if (health === 'up') welcome(step, consumer);
   else mourn(step, consumer);
+}
+
+/** One that we stopped is not down, and does not stay parked once somebody else has started it. */
+function wasStartedByHand(step: Step, consumer: ConsumerState, event: EventOf<'ProbeEnded'>): boolean {
+  if (event.result !== 'good' || event.startedAt < consumer.parkedAt) return false;
+  consumer.parked = false;
+  for (const target of targetsOf(step.state, consumer)) {
+    if (target.residency !== 'parked') continue;
+    move(step, target, 'unknown', { code: 'observed', mib: null, how: 'somebody else started its unit' });
+  }
+  saveMemory(step);
+  return true;
 }
 
 /** Up for the first time, or again: what it holds is asked, first of itself, then of its processes. */

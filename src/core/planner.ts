@@ -13,7 +13,8 @@ import {
   shouldMeasure,
 } from './ledger.js';
 import { byLeastUse, chooseVictims, missingMib, type Need } from './policies/vram-lru.js';
-import { holdsMemory, isPinned, targetStateOf, targetsOf } from './residency.js';
+import { consumersOf, holdsMemory, isPinned, targetStateOf, targetsOf } from './residency.js';
+import { canBeAsked } from './startable.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
 import type { ConsumerId, Holder, MonotonicMs, Target, WaitReason } from './vocabulary.js';
 
@@ -127,7 +128,7 @@ function wholeMib({ state, target, demand }: Plan): number {
 /** What no eviction gives back: pinned residents, and what the other consumers' processes keep. */
 function keptMib(state: BrokerState, wanted: TargetState, card: number): Holder[] {
   const kept: Holder[] = [];
-  for (const consumer of [...state.consumers.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+  for (const consumer of consumersOf(state)) {
     if (!consumer.settings.cards.includes(card)) continue;
     const targets = targetsOf(state, consumer).filter((target) => target !== wanted);
     for (const target of targets.filter((one) => holdsMemory(one) && isPinned(state, one))) {
@@ -170,16 +171,13 @@ function notItsTime({ state, target }: Plan): Verdict | null {
 /** Its own consumer works for somebody else. */
 function foreignBusy(plan: Plan): Verdict | null {
   const { consumer, demand } = plan;
-  if (!consumer.settings.asksForeignWork || consumer.parked) return null;
-  return mustAsk(consumer, demand)
-    ? askVerdict(plan, consumer)
-    : isForeignBusy(consumer)
-      ? foreignVerdict(plan, consumer)
-      : null;
+  if (mustAsk(consumer, demand)) return askVerdict(plan, consumer);
+  return isForeignBusy(consumer) && !consumer.parked ? foreignVerdict(plan, consumer) : null;
 }
 
+/** It can say who works on it, or which of its models are loaded, and has not been asked for this demand. */
 function mustAsk(consumer: ConsumerState, demand: Demand): boolean {
-  return consumer.askedAt === null || consumer.askedAt < demand.since;
+  return canBeAsked(consumer) && (consumer.askedAt === null || consumer.askedAt < demand.since);
 }
 
 function askVerdict({ needMib, freeMib, state }: Plan, consumer: ConsumerState): Verdict {
@@ -288,13 +286,19 @@ function blocked(
   // What is known of sizes may be wrong: while somebody can leave and strangers are not the cause, he leaves.
   const first = free[0];
   if (first !== undefined && !othersAreTheCause(plan, missing)) return evictVerdict(plan, first);
-  return noRoom(plan);
+  // Somebody may have loaded a model past us.
+  const unasked = consumersOf(state).find((one) => isOnCards(plan, one) && mustAsk(one, plan.demand));
+  return unasked === undefined ? noRoom(plan) : askVerdict(plan, unasked);
+}
+
+function isOnCards({ need }: Plan, consumer: ConsumerState): boolean {
+  return consumer.settings.cards.some((card) => need.has(card));
 }
 
 /** A consumer with foreign work that is no candidate, because its run is set aside for it: the headroom is short by that. */
-function foreignBusyHolder({ state, need }: Plan): ConsumerState | null {
-  for (const consumer of state.consumers.values()) {
-    if (isForeignBusy(consumer) && consumer.settings.cards.some((card) => need.has(card))) return consumer;
+function foreignBusyHolder(plan: Plan): ConsumerState | null {
+  for (const consumer of consumersOf(plan.state)) {
+    if (isForeignBusy(consumer) && isOnCards(plan, consumer)) return consumer;
   }
   return null;
 }
@@ -349,8 +353,7 @@ function holdersOn(state: BrokerState, card: number): Holder[] {
 
 function evictVerdict(plan: Plan, victim: TargetState): Verdict {
   const consumer = plan.state.consumers.get(victim.target.consumer);
-  if (consumer?.settings.asksForeignWork && !consumer.parked && mustAsk(consumer, plan.demand))
-    return askVerdict(plan, consumer);
+  if (consumer !== undefined && mustAsk(consumer, plan.demand)) return askVerdict(plan, consumer);
   return { kind: 'evict', victim, need: plan.need, freeMib: plan.freeMib };
 }
 

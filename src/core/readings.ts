@@ -9,7 +9,7 @@ import type { Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
 import { freeOf, heldByProcesses, usedOnCards } from './ledger.js';
 import { saveMemory } from './remembering.js';
-import { move, targetStateOf, targetsOf } from './residency.js';
+import { consumersOf, move, targetStateOf, targetsOf } from './residency.js';
 import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
 import type { ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
 
@@ -42,7 +42,7 @@ export function applyReading(step: Step, reading: GpuReading | null, error: stri
     if (consumer !== undefined && (use.usedMib ?? 0) > 0) consumer.everAttributed = true;
   }
   dropExpiredClaims(state, reading.startedAt);
-  for (const consumer of state.consumers.values()) showReading(step, consumer, reading);
+  for (const consumer of consumersOf(state)) showReading(step, consumer, reading);
   return reading;
 }
 
@@ -84,7 +84,7 @@ function becomeResident(step: Step, target: TargetState, held: number | null): v
 /** A target no bigger than what others keep after an unload: that this is all of it is known only now, just loaded. */
 function learnSmallSize(state: BrokerState, target: TargetState, held: number | null): void {
   const known = learnedOf(state, target);
-  if (held === null || held === 0 || known.resident !== null) return;
+  if (held === null || held === 0 || footprintOf(state, target).source !== 'assumed') return;
   if (isOnlyResidue(state, target.target.consumer, held)) {
     state.learned.set(target.name, { ...known, resident: observedMib(null, held) });
   }
@@ -95,7 +95,13 @@ function learnedOf(state: BrokerState, target: TargetState) {
 }
 
 /** The most that was there while the target ran. */
-function watchPeak(state: BrokerState, consumer: ConsumerState, target: TargetState, seen: Amounts, at: MonotonicMs): void {
+function watchPeak(
+  state: BrokerState,
+  consumer: ConsumerState,
+  target: TargetState,
+  seen: Amounts,
+  at: MonotonicMs,
+): void {
   const running = [...consumer.grants].some((id) => {
     const job = state.grants.get(id);
     return job?.model === target.target.model && (job.grantedAt ?? Infinity) <= at;
@@ -169,7 +175,10 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
     move(step, target, 'absent', { ...observed, how: 'its memory is gone: it unloaded by itself or ended' });
   } else if (target.residency === 'unknown' && empty) {
     move(step, target, consumer.parked ? 'parked' : 'absent', { ...observed, how: 'its processes hold nothing' });
-  } else if ((target.residency === 'unknown' || target.residency === 'absent') && isLoaded(consumer, target, heldMib, residentMib)) {
+  } else if (
+    (target.residency === 'unknown' || target.residency === 'absent') &&
+    isLoaded(consumer, target, heldMib, residentMib)
+  ) {
     move(step, target, 'resident', { ...observed, how: 'its processes hold it' });
   }
 }

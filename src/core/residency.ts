@@ -53,6 +53,11 @@ export function targetsOf(state: BrokerState, consumer?: ConsumerState): TargetS
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Sorted likewise. */
+export function consumersOf(state: BrokerState): ConsumerState[] {
+  return [...state.consumers.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
 /** Whether it takes room in the ledger when no reading says otherwise. */
 export function holdsMemory(target: TargetState): boolean {
   return target.residency === 'resident' || target.residency === 'evicting' || target.residency === 'stuck';

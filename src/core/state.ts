@@ -141,6 +141,8 @@ export interface ConsumerState {
   askedAt: MonotonicMs | null;
   asking: boolean;
   parked: boolean;
+  /** While parked: a good probe that began before this may have met the process that is being stopped. */
+  parkedAt: MonotonicMs;
   /** A file of it was read through us. */
   lastReadAt: MonotonicMs | null;
   /** Its processes were seen in the list at least once: an empty share then means no memory, not no knowledge. */
@@ -213,6 +215,7 @@ export function newConsumerState(settings: ConsumerSettings): ConsumerState {
     askedAt: null,
     asking: false,
     parked: false,
+    parkedAt: 0,
     lastReadAt: null,
     everAttributed: false,
   };
@@ -240,11 +243,16 @@ export function newTargetState(target: Target, now: MonotonicMs): TargetState {
   };
 }
 
+/** The daemon before may have been killed while it was stopping a unit, which goes on being stopped. */
+const LONGEST_STOP_MS = 20_000;
+
 export function newBrokerState(settings: Settings, now: MonotonicMs, memory: BrokerMemory = NO_MEMORY): BrokerState {
   const state = emptyState(settings, now);
   for (const id of memory.parked) {
     const consumer = state.consumers.get(id);
-    if (consumer !== undefined) consumer.parked = true;
+    if (consumer === undefined) continue;
+    consumer.parked = true;
+    consumer.parkedAt = now + LONGEST_STOP_MS;
   }
   for (const [name, learned] of Object.entries(memory.targets)) state.learned.set(name, learned);
   for (const [id, residue] of Object.entries(memory.residues)) state.residues.set(consumerId(id), residue);

@@ -9,8 +9,15 @@ import { amountsBeforeLoad, isForeignBusy } from './ledger.js';
 import { startLoad } from './loads.js';
 import { type Demand, FOREIGN_WORK_POLL_MS, planFor, type Verdict } from './planner.js';
 import { move, targetStateOf, targetsOf, voidMeasures } from './residency.js';
-import { canBeStarted } from './startable.js';
-import { type Aside, type BrokerState, type ConsumerState, type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
+import { canBeAsked, canBeStarted } from './startable.js';
+import {
+  type Aside,
+  type BrokerState,
+  type ConsumerState,
+  type JobRecord,
+  NO_AMOUNTS,
+  type TargetState,
+} from './state.js';
 import { startUnload } from './unloads.js';
 import { type MonotonicMs, targetName, type WaitReason } from './vocabulary.js';
 import { carryOutQuestion } from './watching.js';
@@ -30,6 +37,14 @@ export function takeTurns(step: Step, makesRoom: boolean): void {
   }
   if (state.turn !== null && !isWaiting(state, state.turn.jobId)) state.turn = null;
   healStuck(step);
+}
+
+/** Where there is no lock: a consumer that is stopped is started for the job, and nothing more is planned. */
+export function startStopped(step: Step, job: JobRecord, consumer: ConsumerState): void {
+  const { state } = step;
+  if (state.operation !== null || !canBeStarted(consumer) || !isDueAgain(state, job.aside)) return;
+  takeTurn(step, job, false);
+  state.turn = null;
 }
 
 function isWaiting(state: BrokerState, id: JobRecord['id']): boolean {
@@ -155,7 +170,7 @@ function setAside(step: Step, job: JobRecord, reason: WaitReason, retryAt: Monot
 /** Jobs that waited for strangers' room as long as they may. */
 export function endHopeless(step: Step): void {
   const { state, now } = step;
-  for (const job of [...state.queue]) {
+  for (const job of state.queue) {
     const reason = job.aside?.reason;
     if (reason?.code !== 'no_room' || now < reason.givenUpAt) continue;
     const stuck = targetsOf(state).filter((target) => target.residency === 'stuck');
@@ -198,7 +213,7 @@ export function healStuck(step: Step): void {
 
 /** Somebody works on it past us, or that must be asked first. */
 function isForeignHeld(step: Step, target: TargetState, consumer: ConsumerState): boolean {
-  if (!consumer.settings.asksForeignWork || consumer.parked) return false;
+  if (!canBeAsked(consumer)) return false;
   if ((consumer.askedAt ?? -1) < (target.retryAt ?? 0)) {
     askConsumer(step, consumer);
     return true;

@@ -114,6 +114,7 @@ function stopUnit(step: Step, operation: UnloadOperation, consumer: ConsumerStat
   operation.saidAt = null;
   operation.deadline = step.now + timeoutMs + GRACE_MS;
   consumer.parked = true;
+  consumer.parkedAt = operation.deadline;
   consumer.health = 'unknown';
   consumer.healthError = null;
   saveMemory(step);
@@ -237,6 +238,7 @@ function finishUnload(step: Step, operation: UnloadOperation, how: 'reading' | '
   const freed = operation.beforeHeldMib === null || held === null ? null : operation.beforeHeldMib - held;
   state.evictions += 1;
   learnUnload(state, operation, target, held, tookMs);
+  if (consumer.parked) consumer.parkedAt = now;
   const gone = operation.rung === 'stop_unit' ? targetsOf(state, consumer) : [target];
   for (const one of gone) {
     move(step, one, consumer.parked ? 'parked' : 'absent', { code: 'freed', mib: freed, tookMs, how });

@@ -12,7 +12,7 @@ export function reasonOf(state: BrokerState, job: JobRecord): WaitReason | null 
   const consumer = state.consumers.get(job.consumer);
   if (consumer?.health === 'unknown' && !canBeStarted(consumer))
     return { code: 'state_unknown', consumer: job.consumer };
-  if (!policyOf(state.settings.policy).locks) return null;
+  if (!policyOf(state.settings.policy).locks) return operationReason(state, job) ?? job.aside?.reason ?? null;
   return lockReason(state) ?? operationReason(state, job) ?? job.aside?.reason ?? turnReason(state, job);
 }
 

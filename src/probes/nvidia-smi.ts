@@ -122,7 +122,14 @@ class NvidiaSmiProbe implements CardProbe {
     this.close();
     const { broker, clock } = this.#options;
     const sampledAt = clock.now();
-    const reading = { source: 'none', startedAt: sampledAt, processes: null, sampledAt, sampledWall: clock.wallOf(sampledAt), cards: [] } as const;
+    const reading = {
+      source: 'none',
+      startedAt: sampledAt,
+      processes: null,
+      sampledAt,
+      sampledWall: clock.wallOf(sampledAt),
+      cards: [],
+    } as const;
     broker.post({ type: 'CardMeasured', reading, error: null });
   }
 

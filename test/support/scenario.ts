@@ -7,10 +7,19 @@ import type { Command } from '../../src/core/commands.js';
 import { describeMove, describeReason } from '../../src/core/describe.js';
 import type { CoreEvent } from '../../src/core/events.js';
 import type { Fact } from '../../src/core/facts.js';
+import { type BrokerMemory, NO_MEMORY } from '../../src/core/memory.js';
 import type { ConsumerSettings, Settings } from '../../src/core/settings.js';
 import { snapshotOf } from '../../src/core/snapshot.js';
 import { type BrokerState, newBrokerState } from '../../src/core/state.js';
-import { consumerId, JOB_CLASSES, type JobClass, jobId, type PolicyName, targetName, targetOfName } from '../../src/core/vocabulary.js';
+import {
+  consumerId,
+  JOB_CLASSES,
+  type JobClass,
+  jobId,
+  type PolicyName,
+  targetName,
+  targetOfName,
+} from '../../src/core/vocabulary.js';
 
 export interface Block {
   readonly directives: readonly string[];
@@ -96,6 +105,7 @@ function consumerFor(name: string, features: readonly string[]): ConsumerSetting
 
 class ScenarioRunner {
   #state: BrokerState = newBrokerState(settingsFor({ policy: 'locked', consumers: [] }), 0);
+  #memory: BrokerMemory = NO_MEMORY;
   #nowMs = 0;
 
   run(line: string): string[] {
@@ -106,12 +116,18 @@ class ScenarioRunner {
       return this.#step({ type: 'Ticked' });
     }
     if (verb === 'status') return this.#status();
+    if (verb === 'restart') {
+      // Killed and started again: of what it knew there is only what it had saved.
+      this.#state = newBrokerState(this.#state.settings, this.#nowMs, this.#memory);
+      return this.#step({ type: 'Ticked' });
+    }
     const event = this.#eventOf(verb, words);
     return this.#step(event);
   }
 
   #step(event: CoreEvent): string[] {
     const { commands } = step(this.#state, event, this.#nowMs);
+    for (const command of commands) if (command.type === 'SaveMemory') this.#memory = command.memory;
     return commands.flatMap((command) => describeCommand(command) ?? []);
   }
 
@@ -123,7 +139,10 @@ class ScenarioRunner {
       return `${job.id} ${job.state}${job.position === null ? '' : ` #${job.position}`}${reason}`;
     });
     const targets = snapshot.consumers.flatMap((consumer) =>
-      consumer.targets.map((one) => `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`),
+      consumer.targets.map(
+        (one) =>
+          `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`,
+      ),
     );
     return [head, ...jobs, ...(this.#state.settings.policy === 'vram-lru' ? targets : [])];
   }
@@ -168,14 +187,24 @@ class ScenarioRunner {
       case 'says':
         return this.#says(first, words.slice(1));
       case 'oom':
-        return { type: 'OutOfMemorySeen', jobId: jobId(first), canRetry: second !== 'late', message: 'CUDA out of memory' };
+        return {
+          type: 'OutOfMemorySeen',
+          jobId: jobId(first),
+          canRetry: second !== 'late',
+          message: 'CUDA out of memory',
+        };
       case 'read':
         return { type: 'ConsumerRead', consumer: consumerId(first) };
       case 'evict':
       case 'load':
         return {
           type: 'OperatorAsked',
-          action: { kind: verb, target: targetOfName(first), request: 1, timeoutMs: second === '' ? null : Number(second) * 1000 },
+          action: {
+            kind: verb,
+            target: targetOfName(first),
+            request: 1,
+            timeoutMs: second === '' ? null : Number(second) * 1000,
+          },
           by: 'tester',
         };
       case 'pin':
@@ -206,7 +235,10 @@ class ScenarioRunner {
     });
   }
 
-  /** `reading total=24000 a=4000 b=600 stranger=2000`: all on card 0; `nolist`: no processes; `none`: no reading. */
+  /**
+   * `reading total=24000 a=4000 b=600 stranger=2000`: all on card 0; `nolist`: no processes; `none`: no reading;
+   * `words`: words where numbers are expected; `absurd`: more free than there is.
+   */
   #reading(words: readonly string[]): CoreEvent {
     if (words[0] === 'none') return { type: 'CardMeasured', reading: null, error: 'nvidia-smi is not there' };
     const uses = words.filter((word) => word.includes('=') && !word.startsWith('total='));
@@ -217,6 +249,8 @@ class ScenarioRunner {
     });
     const total = Number(words.find((word) => word.startsWith('total='))?.slice(6) ?? 24_000);
     const used = processes.reduce((sum, use) => sum + use.usedMib, 0);
+    const numbers = !words.includes('words');
+    const free = words.includes('absurd') ? 3 * total : total - used;
     return {
       type: 'CardMeasured',
       error: null,
@@ -225,16 +259,16 @@ class ScenarioRunner {
         startedAt: this.#nowMs,
         sampledAt: this.#nowMs,
         sampledWall: 0,
-        processes: words.includes('nolist') ? null : processes,
+        processes: words.includes('nolist') || !numbers ? null : processes,
         cards: [
           {
             index: 0,
             uuid: 'GPU-0',
             name: 'pretend',
-            totalMib: total,
-            usedMib: used,
-            freeMib: total - used,
-            driverReservedMib: 0,
+            totalMib: numbers ? total : null,
+            usedMib: numbers ? used : null,
+            freeMib: numbers ? free : null,
+            driverReservedMib: numbers ? 0 : null,
             utilizationPct: null,
             temperatureC: null,
             powerW: null,
@@ -305,7 +339,8 @@ function describeCommand(command: Command): string | null {
 
 function describeFact(fact: Fact): string | null {
   if (fact.type === 'consumer') return `  fact ${fact.consumer} is ${fact.health}`;
-  if (fact.type === 'target') return `  fact ${targetName(fact.target)} ${fact.from} -> ${fact.to}: ${describeMove(fact.reason)}`;
+  if (fact.type === 'target')
+    return `  fact ${targetName(fact.target)} ${fact.from} -> ${fact.to}: ${describeMove(fact.reason)}`;
   if (fact.type === 'out_of_memory') return `  fact ${targetName(fact.target)} out of memory`;
   if (fact.type !== 'job') return null;
   if (fact.change === 'ended') return `  fact ${fact.job.id} ended ${fact.job.outcome?.end}`;

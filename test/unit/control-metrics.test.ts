@@ -82,7 +82,9 @@ test('card memory is in bytes and vanishes with an old reading', async (t) => {
     powerW: null,
   };
   const cards = [card, { ...card, index: 1, usedMib: null, totalMib: null }];
-  broker.state = { reading: { source: 'nvidia-smi', sampledAt: 13_000, sampledWall: 0, cards } };
+  broker.state = {
+    reading: { source: 'nvidia-smi', startedAt: 0, processes: null, sampledAt: 13_000, sampledWall: 0, cards },
+  };
   const fresh = await scrape(port);
   assert.equal(sampleValue(fresh, 'mgpu_gpu_memory_used_bytes', { card: '0' }), 1_048_576);
   assert.equal(sampleValue(fresh, 'mgpu_gpu_memory_used_bytes', { card: '1' }), undefined);

@@ -8,6 +8,8 @@ import { call } from '../support/wire.js';
 
 const READING: GpuReading = {
   source: 'nvidia-smi',
+  startedAt: 0,
+  processes: null,
   sampledAt: 12_200,
   sampledWall: Date.UTC(2026, 10, 25, 8, 0, 11, 200),
   cards: [
@@ -88,6 +90,8 @@ test('status says exactly what the contract says, in its names and units', async
     },
     gpu: {
       source: 'nvidia-smi',
+      startedAt: 0,
+      processes: null,
       sampled_at: '2026-11-25T08:00:11.200Z',
       age_ms: 800,
       error: null,
