@@ -48,7 +48,7 @@ ask() {
 ask "$work/answer" --header 'Content-Type: application/json' --data-binary "{\"text\": $(json_text "$1")}" "$url/v1/tts"
 
 # The answer names the sound as a path below /audio/, or as a whole URL of the service: either way it is fetched here.
-path=$(tr -d '\n' < "$work/answer" | sed -n 's|.*"\([^"]*/audio/[^"]*\)".*|\1|p' | sed 's|\\/|/|g; s|^.*/audio/|/audio/|')
+path=$(tr -d '\n' < "$work/answer" | sed 's|\\/|/|g' | sed -n 's|.*"[^"]*\(/audio/[^"]*\)".*|\1|p')
 if [ -z "$path" ]; then
   echo "wa.sh: the answer names no sound below /audio/: $(head -c 500 "$work/answer")" >&2
   exit 1

@@ -1,5 +1,5 @@
 /** `mgpu discover [--host H]`, and what `serve` does without a file. Owns the sentences about finding nothing. */
-import { discover } from '../probes/discover.js';
+import { type DiscoverOptions, discover } from '../probes/discover.js';
 import { Refusal } from './failures.js';
 import { printLines } from './screen.js';
 
@@ -14,16 +14,17 @@ const NOTHING_FOUND = [
 
 /** Sentences go to stderr, the configuration to stdout: `mgpu discover > consumers.yaml`. */
 export async function discoverCommand(host: string | undefined): Promise<void> {
-  const { found, sentences, configText } = await discover(host === undefined ? {} : { host });
-  printLines(process.stderr, sentences);
-  if (found.length === 0) throw new Refusal(NOTHING_FOUND);
-  process.stdout.write(configText.endsWith('\n') ? configText : `${configText}\n`);
+  const text = await discoverOrRefuse(host === undefined ? {} : { host });
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 /** The configuration to run on. Throws Refusal. */
-export async function discoverOrRefuse(): Promise<string> {
-  const { found, sentences, configText } = await discover({});
-  printLines(process.stderr, sentences);
+export async function discoverOrRefuse(
+  options: DiscoverOptions = {},
+  say = (sentences: readonly string[]): void => printLines(process.stderr, sentences),
+): Promise<string> {
+  const { found, sentences, configText } = await discover(options);
+  say(sentences);
   if (found.length === 0) throw new Refusal(NOTHING_FOUND);
   return configText;
 }

@@ -115,32 +115,34 @@ function endOnBug(log: ChangeableLog): void {
 /** Under npm one Ctrl-C arrives twice, from the terminal and from npm. */
 const SAME_CTRL_C_MS = 500;
 const END_AT_ONCE = { SIGINT: 130, SIGTERM: 143 } as const;
+type EndSignal = keyof typeof END_AT_ONCE;
 
 function obeySignals(daemon: Daemon, notifier: Notifier, log: ChangeableLog): void {
-  let stoppingSince: number | null = null;
+  let first: { readonly signal: EndSignal; readonly at: number } | null = null;
 
-  async function stop(): Promise<void> {
-    tell(['Stopping: running jobs may finish within 30 s; a second signal ends at once.'], log);
-    notifier.stopping('running jobs may finish within 30 s');
-    await daemon.stop();
-    await notifier.close();
-    log.info({}, 'stopped');
-    process.exit(EXIT.good);
-  }
-
-  function onSignal(signal: keyof typeof END_AT_ONCE): void {
-    const now = performance.now();
-    if (stoppingSince === null) {
-      stoppingSince = now;
-      void stop();
-    } else if (signal !== 'SIGINT' || now - stoppingSince > SAME_CTRL_C_MS) {
-      process.exit(END_AT_ONCE[signal]);
+  function onSignal(signal: EndSignal): void {
+    const at = performance.now();
+    if (first === null) {
+      first = { signal, at };
+      void stop(daemon, notifier, log);
+      return;
     }
+    const isSame = signal === 'SIGINT' && first.signal === 'SIGINT' && at - first.at < SAME_CTRL_C_MS;
+    if (!isSame) process.exit(END_AT_ONCE[signal]);
   }
 
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   process.on('SIGHUP', () => void reload(daemon, log));
+}
+
+async function stop(daemon: Daemon, notifier: Notifier, log: ChangeableLog): Promise<void> {
+  tell(['Stopping: running jobs may finish within 30 s; a second signal ends at once.'], log);
+  notifier.stopping('running jobs may finish within 30 s');
+  await daemon.stop();
+  await notifier.close();
+  log.info({}, 'stopped');
+  process.exit(EXIT.good);
 }
 
 async function reload(daemon: Daemon, log: ChangeableLog): Promise<void> {

@@ -2,6 +2,7 @@
  * Looks for services at their usual ports with harmless GETs, says what answers there and what it could not tell, and
  * writes the configuration that would serve them. Loads nothing, keeps nothing.
  */
+import { isIPv6 } from 'node:net';
 import { stringify } from 'yaml';
 import type { KindName } from '../config/configuration.js';
 import { CAPABILITIES, type Capability } from '../core/vocabulary.js';
@@ -62,7 +63,8 @@ const MVOICE = { consumer: 'mvoice', port: 8766, path: '/' } as const;
 
 export async function discover(options: DiscoverOptions = {}): Promise<Discovery> {
   const ask = (consumer: string, port: number, path: string) => {
-    const url = `http://${options.host ?? '127.0.0.1'}:${options.ports?.[consumer] ?? port}`;
+    const url = urlOf(options.host ?? '127.0.0.1', options.ports?.[consumer] ?? port);
+    if (!URL.canParse(url)) return Promise.resolve({ url, end: NOT_A_HOST });
     return boundedGet({ url, path, timeoutMs: options.timeoutMs ?? 1500 }).then((end) => ({ url, end }));
   };
   const [mvoice, ...usual] = await Promise.all([
@@ -84,11 +86,19 @@ export async function discover(options: DiscoverOptions = {}): Promise<Discovery
   return { found, sentences, configText: configText(found, routes, mvoice) };
 }
 
-function sentenceOf({ consumer }: UsualService, { url, end }: { url: string; end: GetEnd }): string {
+/** Brackets where the host is an IPv6 address (RFC 3986, 3.2.2). */
+const urlOf = (host: string, port: number): string => `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+
+const NOT_A_HOST: GetEnd = {
+  type: 'failed',
+  code: 'ERR_INVALID_URL',
+  error: 'the host is neither a name nor an address',
+};
+
+function sentenceOf({ consumer, recognises }: UsualService, { url, end }: { url: string; end: GetEnd }): string {
   if (end.type === 'failed' && end.code === 'ECONNREFUSED') return `${consumer}: nothing listens at ${url}`;
   if (end.type !== 'answered') return `${consumer}: could not tell: ${end.error}`;
-  const service = USUAL.find((one) => one.consumer === consumer);
-  if (service?.recognises(end) === true) return `${consumer}: found at ${url}`;
+  if (recognises(end)) return `${consumer}: found at ${url}`;
   return `${consumer}: something answers at ${url} (status ${end.status}), but it is not ${consumer}`;
 }
 

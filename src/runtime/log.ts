@@ -3,7 +3,7 @@
  * synchronously and without a worker, so that the last line before an end is not lost.
  */
 import { type DestinationStream, destination as fileDestination, pino, stdTimeFunctions } from 'pino';
-import { build as prettyStream } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import type { Configuration } from '../config/configuration.js';
 import type { Log } from './ports.js';
 
@@ -32,6 +32,7 @@ const STDOUT = 1;
 
 export function createLog(options: LogOptions): ChangeableLog {
   const pretty = options.pretty ?? process.stdout.isTTY === true;
+  const destination = options.destination ?? fileDestination({ dest: STDOUT, sync: true });
   const logger = pino(
     {
       level: options.level,
@@ -41,7 +42,7 @@ export function createLog(options: LogOptions): ChangeableLog {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretPaths(), censor: '(secret)' },
     },
-    pretty ? prettyLines(options.destination) : (options.destination ?? fileDestination({ dest: STDOUT, sync: true })),
+    pretty ? prettyLines(destination) : destination,
   );
   return {
     debug: (fields, message) => logger.debug(fields, message),
@@ -55,13 +56,15 @@ export function createLog(options: LogOptions): ChangeableLog {
   };
 }
 
-function prettyLines(destination: DestinationStream | undefined): DestinationStream {
-  return prettyStream({
-    sync: true,
-    destination: destination ?? STDOUT,
-    translateTime: 'SYS:HH:MM:ss.l',
-    singleLine: true,
-  });
+/** Line by line and at once: the library's own stream hands lines on later, and an exit in between would lose them. */
+function prettyLines(destination: DestinationStream): DestinationStream {
+  const format = prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
+  return {
+    write(line) {
+      const text = format(line);
+      if (text !== undefined) destination.write(text);
+    },
+  };
 }
 
 /** HTTP field names come in any case; Node gives them in lower case, people write them in title case. */

@@ -1,6 +1,5 @@
 /** `mgpu events`: one line an event, and what happens when the stream ends. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { eventLine } from '../../src/cli/event-line.js';
 import { eventsOf, type ServerEvent } from '../../src/cli/event-stream.js';
@@ -52,7 +51,7 @@ test('after an end of the stream it connects again, with a note', async (t) => {
   await events.until(/resume by x/);
   events.child.kill('SIGTERM');
   assert.equal(await events.end, 0);
-  await once(second.res, 'close');
+  await second.closed;
 });
 
 test('a refused stream is the answer: 1', async (t) => {

@@ -62,4 +62,17 @@ describe('discover', () => {
     assert.ok(sentences.some((sentence) => sentence.startsWith('whisper-server: nothing listens at')));
     assert.ok(sentences.some((sentence) => /^ollama: could not tell: no answer to GET/.test(sentence)));
   });
+
+  test('an IPv6 host stands in brackets; what is no host is said, and nothing is found', async () => {
+    const closed = await freePort();
+    const ports = { 'whisper-server': closed, ollama: closed, comfyui: closed, mvoice: closed };
+    const six = await discover({ host: '::1', ports });
+    assert.ok(
+      six.sentences.every((sentence) => sentence.includes(`[::1]:${closed}`)),
+      six.sentences.join('\n'),
+    );
+    const none = await discover({ host: 'no host', ports });
+    assert.deepEqual(none.found, []);
+    assert.ok(none.sentences.every((sentence) => /could not tell: the host is neither a name nor/.test(sentence)));
+  });
 });
