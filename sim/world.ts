@@ -281,7 +281,9 @@ export class World {
     const { jobs, operation, errands, targets, consumers } = this.daemon.state;
     const stuck = [...targets.values()].some((target) => target.residency === 'stuck');
     // Whoever was started past the broker is noticed by a later probe.
-    const missed = [...consumers.values()].some(({ id, parked }) => parked && this.services.get(id)?.alive === true);
+    const missed = [...consumers.values()].some(
+      ({ id, parked, health }) => (parked || health !== 'up') && this.services.get(id)?.alive === true,
+    );
     if (missed) return false;
     return jobs.size === 0 && operation === null && errands.length === 0 && !stuck;
   }

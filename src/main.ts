@@ -13,7 +13,7 @@ import {
   type KindName,
 } from './config/configuration.js';
 import { diffConfiguration } from './config/diff.js';
-import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
+import { type Loaded, type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
 import { watchFile } from './config/watch.js';
 import { createControl } from './control/control.js';
 import { progressOf } from './control/health.js';
@@ -91,7 +91,7 @@ function readVersion(): string {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { env, log } = options;
   const clock = systemClock;
-  const loaded = await loadOrThrow(options);
+  const { configuration: loaded, digest } = await loadOrThrow(options);
   options.onConfiguration?.(loaded);
 
   const journal = new Journal(log);
@@ -152,7 +152,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   cards.start();
   asker.start();
   const watch =
-    'file' in options.source ? watchFile(options.source.file, () => reloadQuietly(configuration), log) : null;
+    'file' in options.source
+      ? watchFile(options.source.file, () => reloadQuietly(configuration), log, { digest })
+      : null;
 
   return {
     urls: addresses.map(urlOf),
@@ -190,11 +192,11 @@ async function isHealthy(consumer: ConsumerConfiguration, configuration: Configu
   return result === 'good';
 }
 
-async function loadOrThrow(options: DaemonOptions): Promise<Configuration> {
+async function loadOrThrow(options: DaemonOptions): Promise<Loaded> {
   const result = await load(options);
   if (!result.good) throw new ConfigurationRefused(result);
   for (const warning of result.warnings) options.log.warn({}, formatProblem(warning));
-  return result.configuration;
+  return result;
 }
 
 async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResult> {

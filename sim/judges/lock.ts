@@ -108,7 +108,8 @@ export class LockJudge implements Judge {
       if (other === id) return;
       const job = world.daemon.state.jobs.get(other);
       if (job === undefined || this.#unready.has(other)) continue;
-      const wentAside = job.reasons.some(({ reason }) => ASIDE.includes(reason.code));
+      // Of many reasons only the first and the last are kept.
+      const wentAside = job.aside !== null || job.reasons.some(({ reason }) => ASIDE.includes(reason.code));
       if (!wentAside) complain(`${id} overtook ${other}`);
     }
   }

@@ -49,7 +49,9 @@ export function createMemoryJudge({ world, complain }: Bench): Judge {
       for (const { fact } of commands.filter((command) => command.type === 'RecordFact')) {
         const { outcome, id } = fact.type === 'job' ? fact.job : { outcome: null, id: '' };
         const lost = fact.type === 'job' && fact.change === 'ended' && outcome?.end !== 'done';
-        if (lost) complain(name, `${id} is lost: ${outcome?.code} ${outcome?.message}`);
+        // Where the answer went out before the work, nobody can try again.
+        const answered = fact.type === 'job' && fact.job.answered && outcome?.code === 'gpu_out_of_memory';
+        if (lost && !answered) complain(name, `${id} is lost: ${outcome?.code} ${outcome?.message}`);
       }
     },
     finish() {

@@ -19,8 +19,15 @@ export function createProofJudge({ world, complain }: Bench): Judge {
 
   const noteCommand = (record: StepRecord): void => {
     for (const command of record.commands) {
-      if (command.type === 'StartUnload') askedAt.set(command.target.consumer, record.clock);
-      if (command.type === 'StopUnit') askedAt.set(command.consumer, record.clock);
+      const consumer =
+        command.type === 'StartUnload'
+          ? command.target.consumer
+          : command.type === 'StopUnit'
+            ? command.consumer
+            : null;
+      if (consumer === null) continue;
+      askedAt.set(consumer, record.clock);
+      saidAt.delete(consumer);
     }
   };
   const judgeFreed = (fact: Extract<Fact, { type: 'target' }>, how: 'reading' | 'said', clock: number): void => {
@@ -45,8 +52,9 @@ export function createProofJudge({ world, complain }: Bench): Judge {
     name,
     see(record) {
       const { event, commands, clock } = record;
-      if (event.type === 'UnloadEnded') saidAt.set(event.target.consumer, clock);
-      if (event.type === 'UnitStopped') saidAt.set(event.consumer, clock);
+      const consumer =
+        event.type === 'UnloadEnded' ? event.target.consumer : event.type === 'UnitStopped' ? event.consumer : null;
+      if (consumer !== null && !saidAt.has(consumer)) saidAt.set(consumer, clock);
       if (event.type === 'CardMeasured' && event.reading !== null) {
         const isNews = event.reading.startedAt >= newestStart;
         newestStart = Math.max(newestStart, event.reading.startedAt);

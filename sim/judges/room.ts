@@ -19,13 +19,17 @@ export class RoomJudge implements Judge {
   readonly #pinned = new Set<string>();
   readonly #foreign = new Map<string, number>();
   #newest: GpuReading | null = null;
+  #clock = 0;
 
   constructor(bench: Bench) {
     this.#bench = bench;
   }
 
-  see({ event, commands, clock }: StepRecord): void {
+  see({ event, commands, ...record }: StepRecord): void {
     this.#note(event);
+    // As the core does: a clock that goes back stands still.
+    this.#clock = Math.max(this.#clock, record.clock);
+    const clock = this.#clock;
     const before = new Map<string, Residency>();
     for (const command of commands) {
       if (command.type === 'RecordFact' && command.fact.type === 'target') {

@@ -100,9 +100,9 @@ export class WaitsJudge implements Judge {
     for (const target of state.targets.values()) {
       if (target.residency === 'stuck') this.#complain(`${target.name} is still stuck at the bound`);
     }
-    for (const { id, parked } of state.consumers.values()) {
+    for (const { id, parked, health } of state.consumers.values()) {
       const runs = world.services.get(id)?.alive === true;
-      if (parked && runs) this.#complain(`${id} runs and is still taken for parked at the bound`);
+      if (runs && (parked || health !== 'up')) this.#complain(`${id} runs and is not taken for up at the bound`);
     }
     if (state.operation !== null) this.#complain(`${state.operation.target} is still under way at the bound`);
     if (state.errands.length > 0) this.#complain('an errand is still there at the bound');
@@ -119,7 +119,8 @@ export class WaitsJudge implements Judge {
       const free = residency === 'absent' || residency === 'parked';
       if (free && heldMib > 0) this.#complain(`${name} is taken for ${residency} and holds ${heldMib} MiB at rest`);
       // Of a size that nobody told, what is left may be taken for all of it.
-      if (residency === 'resident' && heldMib === 0 && !world.faults.has('sizes_unknown'))
+      const known = world.daemon.state.consumers.get(target.consumer)?.everAttributed === true;
+      if (residency === 'resident' && heldMib === 0 && known && !world.faults.has('sizes_unknown'))
         this.#complain(`${name} is taken for resident and holds nothing at rest`);
     }
   }

@@ -59,7 +59,7 @@ const mib = (value: number): string => `${Math.round(value).toLocaleString('en-U
 function room({ needMib, freeMib }: { readonly needMib: number; readonly freeMib: number | null }): string {
   return freeMib === null
     ? `needs ${mib(needMib)}, free is unknown`
-    : `needs ${mib(needMib)}, ${mib(freeMib)} can be had now`;
+    : `needs ${mib(needMib)}, ${mib(Math.max(0, freeMib))} can be had now`;
 }
 
 function holders(list: readonly Holder[]): string {

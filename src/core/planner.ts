@@ -205,7 +205,7 @@ function makeRoom(plan: Plan): Verdict | null {
   if (demand.alone || blind) {
     const first = evictAll(plan, candidates);
     const still = missingMib(state, need);
-    return first ?? (still.size === 0 ? null : noRoom(plan));
+    return first ?? (still.size === 0 ? null : (itselfLeaves(plan) ?? noRoom(plan)));
   }
   return evictEnough(plan, candidates, missing);
 }
@@ -288,7 +288,15 @@ function blocked(
   if (first !== undefined && !othersAreTheCause(plan, missing)) return evictVerdict(plan, first);
   // Somebody may have loaded a model past us.
   const unasked = consumersOf(state).find((one) => isOnCards(plan, one) && mustAsk(one, plan.demand));
-  return unasked === undefined ? noRoom(plan) : askVerdict(plan, unasked);
+  if (unasked !== undefined) return askVerdict(plan, unasked);
+  return itselfLeaves(plan) ?? noRoom(plan);
+}
+
+/** What is missing may be held by itself, where nobody knows what it holds (a run that failed after the load). */
+function itselfLeaves(plan: Plan): Verdict | null {
+  const { state, target, need } = plan;
+  const unknown = target.residency === 'unknown' && (currentReading(state)?.processes ?? null) === null;
+  return unknown && isEvictable(state, target, [...need.keys()]) ? evictVerdict(plan, target) : null;
 }
 
 function isOnCards({ need }: Plan, consumer: ConsumerState): boolean {

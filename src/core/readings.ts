@@ -177,7 +177,7 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
     move(step, target, consumer.parked ? 'parked' : 'absent', { ...observed, how: 'its processes hold nothing' });
   } else if (
     (target.residency === 'unknown' || target.residency === 'absent') &&
-    isLoaded(consumer, target, heldMib, residentMib)
+    isLoaded(state, consumer, target, heldMib)
   ) {
     move(step, target, 'resident', { ...observed, how: 'its processes hold it' });
   }
@@ -189,9 +189,13 @@ function isEmpty(state: BrokerState, consumer: ConsumerState, target: TargetStat
   return heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib);
 }
 
-function isLoaded(consumer: ConsumerState, target: TargetState, heldMib: number, residentMib: number): boolean {
+/** Of a target whose size nobody ever told, whatever is more than residue is it. */
+function isLoaded(state: BrokerState, consumer: ConsumerState, target: TargetState, heldMib: number): boolean {
   const single = consumer.settings.swaps === 'consumer' && target.target.model === null;
-  return single && consumer.health === 'up' && heldMib >= LOADED_SHARE * residentMib;
+  if (!single || consumer.health !== 'up') return false;
+  const { residentMib, source } = footprintOf(state, target);
+  if (source === 'assumed') return !isOnlyResidue(state, consumer.id, heldMib);
+  return heldMib >= LOADED_SHARE * residentMib;
 }
 
 /** What a consumer said of itself. Silence proves nothing. */
@@ -207,7 +211,7 @@ export function applyAnswer(step: Step, id: ConsumerId, answer: ConsumerAnswer |
   const names = new Map(answer.loaded.map((one) => [one.model, one.mib]));
   for (const [model, mib] of names) {
     const target = targetStateOf(state, { consumer: id, model });
-    target.reportedMib = mib ?? target.reportedMib;
+    learnReported(state, target, mib);
     if (target.residency === 'absent' || target.residency === 'unknown') {
       move(step, target, 'resident', { code: 'observed', mib, how: 'the consumer says that it is loaded' });
     }
@@ -218,6 +222,15 @@ export function applyAnswer(step: Step, id: ConsumerId, answer: ConsumerAnswer |
     if (running || (target.residency !== 'resident' && target.residency !== 'unknown')) continue;
     move(step, target, 'absent', { code: 'observed', mib: null, how: 'the consumer says that it is not loaded' });
   }
+}
+
+/** A consumer knows the size of its models better than any declaration; its word raises what is known, it never lowers it. */
+function learnReported(state: BrokerState, target: TargetState, mib: number | null): void {
+  if (mib === null || mib <= 0) return;
+  target.reportedMib = mib;
+  const known = learnedOf(state, target);
+  if (target.target.model === null || (known.resident?.mib ?? 0) >= mib) return;
+  state.learned.set(target.name, { ...known, resident: observedMib(known.resident, mib) });
 }
 
 function noteForeignWork(step: Step, consumer: ConsumerState, said: number | null): void {

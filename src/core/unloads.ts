@@ -179,6 +179,8 @@ function pauseMs(operation: UnloadOperation, now: MonotonicMs): number {
 
 /** From when on its word has to do, because no reading that says anything of the cards is young enough. */
 function believedAt(state: BrokerState, operation: UnloadOperation): MonotonicMs {
+  // A no is no word to believe, but where there is nobody left to say anything.
+  if (operation.refused && state.consumers.get(operation.consumer)?.health !== 'down') return Infinity;
   return Math.max((operation.saidAt ?? Infinity) + BELIEVED_AFTER_MS, state.figuresAt + READING_LIFE_MS + 1);
 }
 
