@@ -1,6 +1,6 @@
 /** The control plane as one piece: all its routes, made from the ports, and its end. Decides nothing. */
 import type { MonotonicMs } from '../core/vocabulary.js';
-import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../runtime/ports.js';
+import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log, OperatorPort } from '../runtime/ports.js';
 import type { Route } from '../server/exchange.js';
 import { createEndedJobs } from './ended-jobs.js';
 import { createEvents } from './events.js';
@@ -11,6 +11,7 @@ import { createMetrics } from './metrics.js';
 import { createOperatorRoutes } from './operator.js';
 import { createRootRoutes } from './root.js';
 import { createStatusRoutes } from './status.js';
+import { createTargetActions } from './targets.js';
 
 export interface ControlOptions {
   readonly broker: BrokerPort;
@@ -24,6 +25,8 @@ export interface ControlOptions {
 
 export interface Control {
   readonly routes: readonly Route[];
+  /** Where the core's answers to operators go. */
+  readonly operators: OperatorPort;
   /** Ends event streams, so that the server can close; before it, not after. */
   close(): void;
 }
@@ -32,6 +35,7 @@ export function createControl(options: ControlOptions): Control {
   const ended = createEndedJobs(options.journal);
   const events = createEvents(options);
   const metrics = createMetrics(options);
+  const targets = createTargetActions(options);
   const stopLogging = logFacts(options.journal, options.log);
   return {
     routes: [
@@ -42,7 +46,9 @@ export function createControl(options: ControlOptions): Control {
       ...metrics.routes,
       ...createHealthRoutes(options),
       ...createOperatorRoutes({ ...options, ended }),
+      ...targets.routes,
     ],
+    operators: targets.port,
     close() {
       events.close();
       metrics.close();

@@ -74,7 +74,12 @@ export function statusJson(options: StatusOptions): StatusJson {
       error: options.configuration.error(),
     },
     gpu: gpuJson(
-      { reading: snapshot.reading, error: snapshot.readingError, askedSource: configuration.gpu.source },
+      {
+        reading: snapshot.reading,
+        error: snapshot.readingError,
+        askedSource: configuration.gpu.source,
+        ledger: snapshot.cards,
+      },
       now,
     ),
     scheduler: schedulerJson(snapshot, clock),

@@ -3,6 +3,7 @@
  * a call that is late gets one successor beside it, so that never more than two run, and a newer answer is never
  * overwritten by an older one. Owns the calls and their schedule; what a reading means the core decides.
  */
+import type { ConsumerId } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, ConfigurationPort, Log } from '../runtime/ports.js';
 import { type CallResult, type CardCall, callNvidiaSmi, type Measurement } from './card-call.js';
 import { fieldsToAsk } from './nvidia-smi-output.js';
@@ -14,6 +15,8 @@ export interface CardProbeOptions {
   readonly log: Log;
   /** `PATH` in it says where the tool is looked for. */
   readonly env: NodeJS.ProcessEnv;
+  /** Whose a process is; absent: nobody's. */
+  readonly consumerOf?: (pid: number) => ConsumerId | null;
   /** After so long a call counts as late; default 4 s (a card without persistence mode takes up to 2 s). */
   readonly lateMs?: number;
   /** After so long a call is ended; default 9 s, so that slow is told from stuck. */
@@ -122,7 +125,14 @@ class NvidiaSmiProbe implements CardProbe {
     this.close();
     const { broker, clock } = this.#options;
     const sampledAt = clock.now();
-    const reading = { source: 'none', sampledAt, sampledWall: clock.wallOf(sampledAt), cards: [] } as const;
+    const reading = {
+      source: 'none',
+      startedAt: sampledAt,
+      processes: null,
+      sampledAt,
+      sampledWall: clock.wallOf(sampledAt),
+      cards: [],
+    } as const;
     broker.post({ type: 'CardMeasured', reading, error: null });
   }
 
@@ -149,7 +159,7 @@ class NvidiaSmiProbe implements CardProbe {
   #call(): void {
     const { clock, env } = this.#options;
     this.#lastNumber += 1;
-    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock);
+    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock, this.#options.consumerOf ?? (() => null));
     const late = setTimeout(() => this.#becomesLate(call), this.#lateMs);
     const deadline = setTimeout(() => this.#end(call), this.#deadlineMs);
     const stopTimers = () => {

@@ -17,7 +17,9 @@ export function plainAdapter(changes: Partial<Adapter> = {}, kind: KindName = 'h
       if (path.startsWith('/admin')) return 'operator';
       return ['GET', 'HEAD', 'OPTIONS'].includes(method) || path.startsWith('/files') ? 'pass' : 'job';
     },
-    model: async () => null,
+    powers: { loads: 'by_job', swaps: 'consumer', unloads: false, asksForeignWork: false },
+    need: async () => ({ model: null, usesCard: true }),
+    outOfMemory: (head, body) => (head.status >= 500 && body.includes('out of memory') ? body : null),
     watch: () => null,
     workAfterAnswer: () => null,
     errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify({ error: error.message }) }),

@@ -59,7 +59,14 @@ test('the sentence, the card, the queue with reasons and the consumers', async (
     }),
   ];
   broker.state = {
-    reading: { source: 'nvidia-smi', sampledAt: 12_900, sampledWall: broker.clock.wallOf(12_900), cards: [CARD] },
+    reading: {
+      source: 'nvidia-smi',
+      startedAt: 0,
+      processes: null,
+      sampledAt: 12_900,
+      sampledWall: broker.clock.wallOf(12_900),
+      cards: [CARD],
+    },
     consumers: [
       sampleConsumerSnapshot('ollama', {
         active: 1,
@@ -96,7 +103,14 @@ test('what is unknown is a dash, never 0', async (t) => {
   const { port, broker } = await openControl(t);
   const unknown = { ...CARD, totalMib: null, usedMib: null, freeMib: null, utilizationPct: null, powerW: null };
   broker.state = {
-    reading: { source: 'nvidia-smi', sampledAt: 12_900, sampledWall: 0, cards: [unknown] },
+    reading: {
+      source: 'nvidia-smi',
+      startedAt: 0,
+      processes: null,
+      sampledAt: 12_900,
+      sampledWall: 0,
+      cards: [unknown],
+    },
     consumers: [sampleConsumerSnapshot('mvoice', { health: 'unknown' })],
   };
   const result = await runMgpu(t, ['status'], urlOf(port));
