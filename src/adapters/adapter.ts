@@ -70,6 +70,8 @@ export interface JobNeed {
   readonly model: string | null;
   /** False: it works elsewhere (a model in the cloud) and needs no grant. */
   readonly usesCard: boolean;
+  /** MiB it may take, where the service says the size of its file; a first guess, until it is learned. */
+  readonly guessMib?: number;
 }
 
 export interface Adapter {

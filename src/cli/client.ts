@@ -10,7 +10,8 @@ import type { DaemonAddress } from './url.js';
 export interface Client {
   readonly address: DaemonAddress;
   get(path: string): Promise<unknown>;
-  send(method: 'POST' | 'DELETE', path: string): Promise<unknown>;
+  /** `mayTakeMs`: for what takes its time, such as a load; default 10 s. */
+  send(method: 'POST' | 'DELETE', path: string, mayTakeMs?: number): Promise<unknown>;
   /** An answer without an end. It fails when nothing came for `silenceMs`, or when `signal` says so. */
   open(path: string, options: { readonly silenceMs: number; readonly signal: AbortSignal }): Promise<IncomingMessage>;
 }
@@ -21,8 +22,8 @@ const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 export function createClient(address: DaemonAddress): Client {
   const unreachable = (cause: string) => new Unreachable(address.url, address.source, cause);
 
-  async function json(method: string, path: string): Promise<unknown> {
-    const answer = await ask(method, path, { signal: AbortSignal.timeout(ANSWER_MAY_TAKE_MS) });
+  async function json(method: string, path: string, mayTakeMs = ANSWER_MAY_TAKE_MS): Promise<unknown> {
+    const answer = await ask(method, path, { signal: AbortSignal.timeout(mayTakeMs) });
     const value = parse(await bodyOf(answer));
     if (isGood(answer)) return value;
     throw refusalOf(answer, value);

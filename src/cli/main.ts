@@ -1,11 +1,12 @@
 #!/usr/bin/env node
+import { Command } from 'commander';
+import { type Client, createClient } from './client.js';
+import { reportFailure } from './failures.js';
 /**
  * The command line: which commands there are, and which exit code they end with. Owns nothing else. What a command
  * needs is loaded when it runs, so that `mgpu status` answers at once.
  */
-import { Command } from 'commander';
-import { type Client, createClient } from './client.js';
-import { reportFailure } from './failures.js';
+import { TARGET_ACTION_NAMES, TARGET_ACTIONS } from './target-actions.js';
 import { findDaemon } from './url.js';
 
 interface UrlFlag {
@@ -82,6 +83,17 @@ function addOperatorCommands(program: Command): void {
   );
 }
 
+function addTargetCommands(program: Command): void {
+  for (const action of TARGET_ACTION_NAMES) {
+    clientCommand(program, action, TARGET_ACTIONS[action])
+      .argument('<target>', 'CONSUMER or CONSUMER/MODEL')
+      .option('--timeout <seconds>', 'how long to wait for it (load, evict); default 600')
+      .action(async (target: string, flags) =>
+        (await import('./act-on-target.js')).actOnTarget(await clientOf(flags), action, target, flags.timeout),
+      );
+  }
+}
+
 /** Its options are its own; they are loaded only for those who ask for it. */
 async function addDemo(program: Command): Promise<void> {
   if (!argv.includes('demo')) {
@@ -115,6 +127,7 @@ async function run(): Promise<void> {
   await addDemo(program);
   addLookingCommands(program);
   addOperatorCommands(program);
+  addTargetCommands(program);
   await addVersion(program);
   await program.parseAsync(argv);
 }

@@ -75,7 +75,7 @@ function dispatch<T extends EventType>(working: Step, event: EventOf<T>): void {
 const HANDLERS: EventHandlers = {
   JobAnnounced: announce,
 
-  JobArrived(working, { jobId, model, usesCard }) {
+  JobArrived(working, { jobId, model, usesCard, guessMib }) {
     const job = findJob(working, jobId);
     if (job?.phase !== 'taking_in') return;
     working.state.takingIn -= 1;
@@ -87,6 +87,7 @@ const HANDLERS: EventHandlers = {
       grantJob(working, job);
       return;
     }
+    if (guessMib !== undefined) targetStateOf(working.state, { consumer: job.consumer, model }).guessedMib = guessMib;
     working.state.queue.push(job);
     tellJob(working, job, 'queued');
     const reason = reasonOf(working.state, job);

@@ -61,6 +61,8 @@ export type CoreEvent =
       readonly model: string | null;
       /** False: it works elsewhere (a model in the cloud): granted at once, holding nothing. */
       readonly usesCard?: boolean;
+      /** A first guess of what its target takes, MiB, until something is declared or learned. */
+      readonly guessMib?: number;
     }
   /** The client's connection is gone before its answer was complete. */
   | { readonly type: 'ClientLeft'; readonly jobId: JobId }

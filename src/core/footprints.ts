@@ -18,7 +18,7 @@ export function footprintOf(state: BrokerState, target: TargetState): Footprint 
   const model = target.target.model;
   const declared = model === null ? settings?.declared : (settings?.models.get(model) ?? settings?.declared);
   const card = cardTotalMib(state, settings?.cards[0] ?? 0) ?? 0;
-  const resident = learned?.resident?.mib ?? declared?.residentMib ?? target.reportedMib;
+  const resident = learned?.resident?.mib ?? declared?.residentMib ?? target.reportedMib ?? target.guessedMib;
   const source = learned?.resident != null ? 'learned' : declared?.residentMib != null ? 'declared' : 'assumed';
   return {
     residentMib: Math.ceil(resident ?? card / 4),

@@ -65,6 +65,8 @@ export interface TargetState {
   runsObserved: number;
   /** What the consumer itself says of the size. */
   reportedMib: number | null;
+  /** A first guess, from the size of its file. */
+  guessedMib: number | null;
   failures: number;
   coolUntil: MonotonicMs | null;
   stuckTries: number;
@@ -236,6 +238,7 @@ export function newTargetState(target: Target, now: MonotonicMs): TargetState {
     looks: 0,
     runsObserved: 0,
     reportedMib: null,
+    guessedMib: null,
     failures: 0,
     coolUntil: null,
     stuckTries: 0,

@@ -102,7 +102,13 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
     log: { level: 'warn' },
     state_dir: stateDir,
     consumers: {
-      mvoice: { kind: 'http', url: url('mvoice'), health: '/health', paths: { tts: '/v1/tts' }, unload: 'POST /unload' },
+      mvoice: {
+        kind: 'http',
+        url: url('mvoice'),
+        health: '/health',
+        paths: { tts: '/v1/tts' },
+        unload: 'POST /unload',
+      },
       'whisper-server': { kind: 'whisper-server', url: url('whisper-server') },
       ollama: { kind: 'ollama', url: url('ollama') },
       comfyui: { kind: 'comfyui', url: url('comfyui') },

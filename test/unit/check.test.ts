@@ -32,7 +32,8 @@ async function fileWith(t: TestContext, content: string | Uint8Array): Promise<s
   return file;
 }
 
-const GOOD = 'policy: locked\nconsumers:\n  ollama: { kind: ollama, pin: true, headers: { Authorization: "Bearer XSECRETX" } }\n';
+const GOOD =
+  'policy: locked\nconsumers:\n  ollama: { kind: ollama, pin: true, headers: { Authorization: "Bearer XSECRETX" } }\n';
 
 test('the shipped configuration is good, and nothing is to be warned of', async () => {
   const file = fileURLToPath(new URL('../../../config/consumers.yaml', import.meta.url));

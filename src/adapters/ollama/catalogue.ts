@@ -9,10 +9,22 @@ import { askService } from '../asking.js';
 
 const tagsSchema = z.object({
   models: z
-    .array(z.object({ name: z.string(), digest: z.string().default(''), remote_host: z.string().nullish() }))
+    .array(
+      z.object({
+        name: z.string(),
+        digest: z.string().default(''),
+        remote_host: z.string().nullish(),
+        size: z.number().nullish(),
+      }),
+    )
     .nullish(),
 });
 
+type ListedModel = NonNullable<z.infer<typeof tagsSchema>['models']>[number];
+
+/** Weights and what goes with them, by the size of the file. */
+const MEMORY_PER_FILE = 1.2;
+const BYTES_PER_MIB = 1024 * 1024;
 const MEMO_MS = 10_000;
 const ANSWER_MS = 2000;
 
@@ -20,6 +32,8 @@ export interface Catalogue {
   /** The name that stands for these weights: the first, by alphabet, of those that share them. */
   nameOf(name: string): string;
   isElsewhere(name: string): boolean;
+  /** What its weights will take with room for the context, from the size of its file; null: not known. */
+  guessMib(name: string): number | null;
 }
 
 const memos = new WeakMap<ConsumerConfiguration, { readonly at: number; readonly catalogue: Promise<Catalogue> }>();
@@ -47,11 +61,13 @@ class Names implements Catalogue {
   readonly #digests = new Map<string, string>();
   readonly #firstOf = new Map<string, string>();
   readonly #remote = new Set<string>();
+  readonly #sizes = new Map<string, number>();
 
-  constructor(models: readonly { name: string; digest: string; remote_host?: string | null | undefined }[]) {
-    for (const { name, digest, remote_host } of [...models].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  constructor(models: readonly ListedModel[]) {
+    for (const { name, digest, remote_host, size } of [...models].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       this.#digests.set(name, digest);
       if (digest !== '' && !this.#firstOf.has(digest)) this.#firstOf.set(digest, name);
+      if (size != null) this.#sizes.set(name, size);
       if (remote_host != null && remote_host !== '') this.#remote.add(name);
     }
   }
@@ -60,6 +76,11 @@ class Names implements Catalogue {
     const full = withTag(name);
     const digest = this.#digests.get(full) ?? '';
     return this.#firstOf.get(digest) ?? full;
+  }
+
+  guessMib(name: string): number | null {
+    const sizeBytes = this.#sizes.get(withTag(name));
+    return sizeBytes === undefined ? null : Math.ceil((sizeBytes * MEMORY_PER_FILE) / BYTES_PER_MIB);
   }
 
   isElsewhere(name: string): boolean {

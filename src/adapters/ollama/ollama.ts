@@ -48,7 +48,12 @@ export const ollama: Adapter = {
     const name = form ? null : await topLevelString(body, 'model');
     if (name === null) return { model: null, usesCard: true };
     const catalogue = await catalogueOf(consumer);
-    return { model: catalogue.nameOf(name), usesCard: !catalogue.isElsewhere(name) };
+    const guessMib = catalogue.guessMib(name);
+    return {
+      model: catalogue.nameOf(name),
+      usesCard: !catalogue.isElsewhere(name),
+      ...(guessMib === null ? {} : { guessMib }),
+    };
   },
 
   load: loadModel,
