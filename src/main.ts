@@ -23,6 +23,7 @@ import type { PolicyName } from './core/vocabulary.js';
 import { createHealthProbes } from './probes/health.js';
 import { askHealth } from './probes/health-request.js';
 import { type CardProbe, createCardProbe } from './probes/nvidia-smi.js';
+import { createProcessUse } from './probes/process-use.js';
 import { ProcessOwners } from './probes/processes.js';
 import { createProxy } from './proxy/proxy.js';
 import { createAsker } from './runtime/asker.js';
@@ -129,7 +130,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const server = createServer({ configuration, log, routes: [...control.routes, ...proxy.routes] });
 
   const consumers = createConsumerPort({ configuration, adapters: KINDS, env });
-  const asker = createAsker({ broker: loop, configuration, consumers });
+  const asker = createAsker({
+    broker: loop,
+    configuration,
+    consumers,
+    clock,
+    use: createProcessUse({ env, consumerOf }),
+  });
   loop.start(
     createExecutor({
       broker: loop,

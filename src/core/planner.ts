@@ -367,8 +367,9 @@ function evictVerdict(plan: Plan, victim: TargetState): Verdict {
 
 function isForeignHeld({ state, demand }: Plan, target: TargetState): boolean {
   const consumer = state.consumers.get(target.target.consumer);
-  // Asked too long ago: it is asked anew before it has to leave.
-  return consumer !== undefined && isForeignBusy(consumer) && !mustAsk(consumer, demand);
+  if (consumer === undefined || !isForeignBusy(consumer)) return false;
+  // One that can be asked, but was asked too long ago, is asked anew before it has to leave.
+  return !consumer.settings.asksForeignWork || !mustAsk(consumer, demand);
 }
 
 function foreignHeldVerdict(plan: Plan, target: TargetState): Verdict {

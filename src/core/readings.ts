@@ -234,7 +234,9 @@ function learnReported(state: BrokerState, target: TargetState, mib: number | nu
 }
 
 function noteForeignWork(step: Step, consumer: ConsumerState, said: number | null): void {
-  const foreign = said === null ? null : Math.max(0, said - consumer.grants.size);
+  // Who cannot say leaves what was seen of it.
+  if (said === null) return;
+  const foreign = Math.max(0, said - consumer.grants.size);
   const wasBusy = (consumer.foreignWork ?? 0) > 0;
   const isBusy = (foreign ?? 0) > 0;
   consumer.foreignWork = foreign;
