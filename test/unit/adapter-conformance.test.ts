@@ -135,7 +135,8 @@ for (const kind of KIND_NAMES) {
 
     test('names the model of a job, and none for a body that is none', async () => {
       const { job } = standIn;
-      assert.deepEqual(await adapter.need(job, job.type, bodyOf(job.body), consumer), {
+      const { model, usesCard } = await adapter.need(job, job.type, bodyOf(job.body), consumer);
+      assert.deepEqual({ model, usesCard }, {
         model: standIn.model,
         usesCard: true,
       });
