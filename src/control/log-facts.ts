@@ -53,16 +53,18 @@ export function logFacts(journal: JournalPort, log: Log): () => void {
 }
 
 function writeJob(log: Log, change: string, job: JobView): void {
-  const about = { job: job.id, consumer: job.consumer, model: job.model };
+  const { id, consumer, model } = job;
   if (change !== 'ended' || job.outcome === null) {
-    log.debug({ ...about, change }, `job ${change}`);
+    log.debug({ job: id, consumer, model, change }, `job ${change}`);
     return;
   }
   const { end, code, message } = job.outcome;
   const level = end === 'failed' || end === 'timed_out' ? 'warn' : 'info';
   log[level](
     {
-      ...about,
+      job: id,
+      consumer,
+      model,
       capability: job.capability,
       class: job.class,
       client: job.client,

@@ -13,7 +13,12 @@ export function announce(step: Step, { job: announced }: EventOf<'JobAnnounced'>
     return;
   }
   const job: JobRecord = {
-    ...announced,
+    // Written out: V8 takes twice as long for a spread with so many members behind it, and this is done for every job.
+    id: announced.id,
+    consumer: announced.consumer,
+    capability: announced.capability,
+    class: announced.class,
+    client: announced.client,
     model: null,
     usesCard: true,
     phase: 'taking_in',

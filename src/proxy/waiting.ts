@@ -52,7 +52,13 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   function announce(order: JobOrder): void {
     const job: WaitingJob = {
-      ...order,
+      // Written out, here and at the grant: a spread would be the dearest line of a job's way through this file.
+      exchange: order.exchange,
+      consumer: order.consumer,
+      adapter: order.adapter,
+      request: order.request,
+      capability: order.capability,
+      class: order.class,
       id: newJobId(),
       stage: { name: 'announced' },
     };
@@ -119,7 +125,9 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     // A reload may have given the consumer another address while the job waited.
     const consumer = configuration.current().consumers.get(job.consumer.id) ?? job.consumer;
     const queuedMs = clock.now() - since;
-    running.run = new Run({ ...job, consumer, body, queuedMs }, dependencies, () => forget(job));
+    const { exchange, adapter, request } = job;
+    const order = { id, exchange, consumer, adapter, request, body, queuedMs };
+    running.run = new Run(order, dependencies, () => forget(job));
   }
 
   function refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void {

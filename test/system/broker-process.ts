@@ -30,7 +30,7 @@ export async function startBroker(t: TestContext, rest: string): Promise<BrokerP
     rmSync(folder, { recursive: true, force: true });
   });
   const url = `http://${address}`;
-  await eventually(`mgpu serve answers at ${url}`, 10_000, async () => {
+  await eventually(`mgpu serve answers at ${url}`, 60_000, async () => {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${said}`);
     return (await ask(`${url}/readyz`)).status === 200 ? true : undefined;
   });

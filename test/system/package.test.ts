@@ -30,7 +30,7 @@ function commandLine(pid: string): string {
   }
 }
 
-test('the packed tarball runs elsewhere', { timeout: 180_000 }, async (t) => {
+test('the packed tarball runs elsewhere', { timeout: 300_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'mgpu-package-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const npx = (...words: string[]) => runProgram('npx', ['--no', 'mgpu', ...words], { cwd: folder });
@@ -65,8 +65,9 @@ test('the packed tarball runs elsewhere', { timeout: 180_000 }, async (t) => {
     assert.match(outcome.stderr, /wrong\.yaml:1:1 rotes: .*routes/);
   });
 
-  await t.test('the demo speaks, and leaves nothing behind', async () => {
+  await t.test('the demo speaks, and leaves nothing behind', async (t) => {
     // A group of its own, so that the interrupt reaches all of it, as Ctrl-C in a terminal does.
+    const startedAt = performance.now();
     const demo = spawn('npx', ['--no', 'mgpu', 'demo', '--port', '0'], {
       cwd: folder,
       detached: true,
@@ -83,12 +84,14 @@ test('the packed tarball runs elsewhere', { timeout: 180_000 }, async (t) => {
     });
     const url = await eventually(
       'the demo prints its address',
-      20_000,
+      60_000,
       async () => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0],
     );
 
+    t.diagnostic(`address after ${Math.round(performance.now() - startedAt)} ms`);
+
     const wav = join(folder, 'said.wav');
-    await eventually('the sentence is spoken', 20_000, async () => {
+    await eventually('the sentence is spoken', 60_000, async () => {
       const script = join(folder, 'node_modules/mgpumanager/examples/wa.sh');
       return mustRun('sh', [script, SENTENCE, wav], { env: { ...process.env, MGPU_URL: url } });
     });
@@ -107,7 +110,7 @@ test('the packed tarball runs elsewhere', { timeout: 180_000 }, async (t) => {
   });
 });
 
-test('wa.sh', { timeout: 30_000 }, async (t) => {
+test('wa.sh', { timeout: 120_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'mgpu-wa-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const speak = (url: string, ...words: string[]) =>

@@ -73,7 +73,7 @@ async function startInFront(t: TestContext, proxy: ReverseProxy, broker: BrokerP
     rmSync(folder, { recursive: true, force: true });
   });
   const url = `http://${address}`;
-  await eventually(`${proxy.name} answers at ${url}`, 10_000, async () => {
+  await eventually(`${proxy.name} answers at ${url}`, 60_000, async () => {
     if (child.exitCode !== null) throw new Error(`${proxy.name} ended with ${child.exitCode}: ${said}`);
     return (await ask(`${url}/readyz`)).status === 200 ? true : undefined;
   });
@@ -94,7 +94,7 @@ async function nextJob(standIn: StandIn): Promise<Call> {
 }
 
 for (const proxy of REVERSE_PROXIES) {
-  test(`behind ${proxy.name}`, { timeout: 120_000 }, async (t) => {
+  test(`behind ${proxy.name}`, { timeout: 300_000 }, async (t) => {
     const standIn = await openStandIn(t, (call) => {
       if (answersItself(call)) call.res.end('{"done":true}');
     });

@@ -44,6 +44,18 @@ const SUITES: readonly Suite[] = [
     needsRoot: false,
   },
   {
+    name: 'parking',
+    shows: 'units stopped and started again for room, and whose a GPU process is, under a systemd user manager',
+    needs: [
+      need('sshd', 'openssh-server'),
+      need('systemctl', 'systemd'),
+      need('/usr/lib/systemd/user/dbus.socket', 'dbus-user-session'),
+      need('nsenter', 'util-linux'),
+      need('useradd', 'passwd'),
+    ],
+    needsRoot: true,
+  },
+  {
     name: 'deployment',
     shows: 'make deploy over ssh to another account, and the unit under a systemd user manager',
     needs: [

@@ -79,7 +79,7 @@ export async function openScratchAccount(): Promise<ScratchAccount> {
         stdio: 'ignore',
       },
     );
-    await eventually(`sshd listens on port ${port}`, 10_000, () => connects(port));
+    await eventually(`sshd listens on port ${port}`, 60_000, () => connects(port));
     const options = `-p ${port} -i ${work}/id -o UserKnownHostsFile=${work}/known -o IdentitiesOnly=yes -o BatchMode=yes -F none`;
     return describeAccount(name, options, remove);
   } catch (error) {
