@@ -22,7 +22,7 @@ export const HAS_WRK: boolean = spawnSync('wrk', ['-v']).error === undefined;
 /** Blocks until the slice is over: nothing of ours shall run meanwhile. Throws when nothing came through. */
 export function loadFor(seconds: number, url: string): Slice {
   const [program, args] = HAS_WRK
-    ? ['wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', join(ROOT, 'bench/post.lua'), url]]
+    ? ['wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '30s', '-s', join(ROOT, 'bench/post.lua'), url]]
     : [process.execPath, [scriptPath(), url, String(CONNECTIONS), String(seconds)]];
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8' });
   const line = stdout.trim().split('\n').at(-1) ?? '';
