@@ -8,7 +8,8 @@ import { type JobId, type JobOutcome, jobId } from '../src/core/vocabulary.js';
 import type { Faults } from './faults.js';
 import type { PlannedJob } from './plan.js';
 import type { Random } from './random.js';
-import type { Ears, PretendService } from './service.js';
+import type { PretendService } from './service.js';
+import type { Ears } from './service-works.js';
 import type { Timeline } from './timeline.js';
 
 /** The relay's own limit on a run, and how long a broken-off one is believed to go on where nobody can tell. */

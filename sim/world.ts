@@ -8,12 +8,12 @@ import type { OperatorAction } from '../src/core/events.js';
 import type { Settings } from '../src/core/settings.js';
 import { POLICY_NAMES, type PolicyName, type Target } from '../src/core/vocabulary.js';
 import { Cards } from './cards.js';
-import { RUN_LIMIT_MS } from './clients.js';
 import { Daemon, type StepFunction, type StepRecord } from './daemon.js';
 import { type FaultName, Faults } from './faults.js';
 import { Gauge } from './gauge.js';
 import { type PlanOptions, planWorld, type ServicePlan, type WorldPlan } from './plan.js';
 import { Random } from './random.js';
+import { restBoundMs } from './rest-bound.js';
 import { PretendService } from './service.js';
 import { Timeline } from './timeline.js';
 
@@ -294,20 +294,4 @@ function pinnedIf<T extends Settings['consumers'] extends ReadonlyMap<unknown, i
   pinned: boolean,
 ): T {
   return pinned ? { ...one, declared: { ...one.declared, pinned: true } } : one;
-}
-
-/**
- * How long everybody who waits when nothing goes wrong any more may still wait, ms. Once: the ladder of an unload that
- * was under way (asked twice, then its unit), the longest pause before a stuck one is tried again and its ladder, a
- * load and a start that hang, a run that hangs, the longest cool-down, a wait for strangers' room. For each job: every
- * target leaves once, honestly, then a start, a load, a run.
- */
-export function restBoundMs(plan: WorldPlan, jobs: number): number {
-  const settings = plan.services.map((service) => service.settings);
-  const unloadMs = Math.max(...settings.map((one) => one.unloadTimeoutMs));
-  const loadMs = Math.max(...settings.map((one) => one.loadTimeoutMs));
-  const ladderMs = 2 * (unloadMs + 5000) + Math.max(unloadMs, 15_000) + 5000;
-  const onceMs = 2 * ladderMs + 45_000 + 2 * (loadMs + 5000) + RUN_LIMIT_MS + 60_000 + plan.settings.noRoomMs;
-  const targets = plan.services.reduce((sum, service) => sum + service.sizes.size, 0);
-  return onceMs + jobs * (targets * 2000 + 12_000);
 }

@@ -163,16 +163,24 @@ function deadlineOf(state: BrokerState, job: JobRecord): MonotonicMs | null {
   return limitMs === null || job.queuedAt === null ? null : job.queuedAt + limitMs;
 }
 
+/** Of each class those who may be the first to reach their limit: whoever is tried again stands before older ones. */
+function* longestWaiting(state: BrokerState): Generator<JobRecord> {
+  for (const jobClass of JOB_CLASSES) {
+    for (const job of state.queue.ofClass(jobClass)) {
+      yield job;
+      if (!job.triedAgain && job.phase === 'waiting') break;
+    }
+  }
+}
+
 function endOverdue(working: Step): void {
   const { state, now } = working;
-  for (const jobClass of JOB_CLASSES) {
-    for (let job = state.queue.oldestOf(jobClass); job !== undefined; job = state.queue.oldestOf(jobClass)) {
-      const deadline = deadlineOf(state, job);
-      if (deadline === null || now < deadline) break;
-      const waitedS = Math.round((now - (job.queuedAt ?? now)) / 1000);
-      const text = `waited ${waitedS} s for the card and reached queue.timeout for class ${jobClass}`;
-      stopJob(working, job, outcomeOf('timed_out', 'queue_timeout', text));
-    }
+  for (const job of longestWaiting(state)) {
+    const deadline = deadlineOf(state, job);
+    if (deadline === null || now < deadline) continue;
+    const waitedS = Math.round((now - (job.queuedAt ?? now)) / 1000);
+    const text = `waited ${waitedS} s for the card and reached queue.timeout for class ${job.class}`;
+    stopJob(working, job, outcomeOf('timed_out', 'queue_timeout', text));
   }
 }
 
@@ -199,10 +207,7 @@ function wakeAtOf(state: BrokerState, makesRoom: boolean): MonotonicMs | null {
 }
 
 function nextDeadline(state: BrokerState): MonotonicMs | null {
-  let earliest: MonotonicMs | null = null;
-  for (const job of state.queue.oldestOfClasses()) {
-    const deadline = deadlineOf(state, job);
-    if (deadline !== null && (earliest === null || deadline < earliest)) earliest = deadline;
-  }
-  return earliest;
+  let earliest = Infinity;
+  for (const job of longestWaiting(state)) earliest = Math.min(earliest, deadlineOf(state, job) ?? Infinity);
+  return earliest === Infinity ? null : earliest;
 }

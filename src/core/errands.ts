@@ -5,7 +5,8 @@
 import { askConsumer, type Step } from './jobs.js';
 import { startLoad } from './loads.js';
 import { answer } from './operations.js';
-import { type Demand, planFor, type Verdict } from './planner.js';
+import type { Demand, Verdict } from './plan.js';
+import { planFor } from './planner.js';
 import { policyOf } from './policies/registry.js';
 import { targetStateOf } from './residency.js';
 import { canBeAsked } from './startable.js';

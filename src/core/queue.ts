@@ -2,7 +2,7 @@
  * The jobs that wait for a grant, first come first served, and which of them has waited longest in its class.
  * Owns the order; knows nothing of why somebody waits. All operations are O(1) but `positionOf`.
  */
-import { JOB_CLASSES, type JobClass, type JobId } from './vocabulary.js';
+import type { JobClass, JobId } from './vocabulary.js';
 
 interface Queued {
   readonly id: JobId;
@@ -47,17 +47,9 @@ export class WaitingQueue<Job extends Queued> {
     return this.#all.values();
   }
 
-  /** The job of a class that has waited longest. */
-  oldestOf(jobClass: JobClass): Job | undefined {
-    return this.#byClass[jobClass].values().next().value;
-  }
-
-  /** The same for each class that has one. */
-  *oldestOfClasses(): Generator<Job> {
-    for (const jobClass of JOB_CLASSES) {
-      const oldest = this.oldestOf(jobClass);
-      if (oldest !== undefined) yield oldest;
-    }
+  /** The jobs of a class, in their order; whoever has left is not met any more. */
+  ofClass(jobClass: JobClass): IterableIterator<Job> {
+    return this.#byClass[jobClass].values();
   }
 
   /** From 1; null for a job that does not wait. */

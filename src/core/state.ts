@@ -1,39 +1,24 @@
 /** The one state of the broker. Written by `broker.ts` and the functions it calls, read by `snapshot.ts`; nobody else. */
+import type { JobRecord } from './job-record.js';
 import { type BrokerMemory, type LearnedMib, type LearnedTarget, NO_MEMORY } from './memory.js';
 import type { Operation } from './operations.js';
 import { WaitingQueue } from './queue.js';
 import type { ConsumerSettings, Settings } from './settings.js';
 import { RunTimes } from './statistics.js';
 import {
-  type Capability,
   type ConsumerId,
   consumerId,
   type GpuReading,
   type Health,
-  type JobClass,
   type JobId,
-  type JobOutcome,
   type MonotonicMs,
   type Residency,
   type Target,
   targetName,
   targetOfName,
-  type WaitReason,
 } from './vocabulary.js';
 
-/**
- * `taking_in`: its body comes; `waiting`: for its grant; `running`: granted; `winding_down`: it has ended, but its
- * work on the card goes on and the grant is still out.
- */
-export type JobPhase = 'taking_in' | 'waiting' | 'running' | 'winding_down';
-
-export interface Aside {
-  readonly reason: WaitReason;
-  readonly since: MonotonicMs;
-  /** Looked at again when a newer reading than this exists, or at `retryAt`. */
-  readonly readingSerial: number;
-  readonly retryAt: MonotonicMs | null;
-}
+export type { Aside, JobPhase, JobRecord } from './job-record.js';
 
 /** The same quantity by two measures that must not be mixed, MiB; null: that measure says nothing. */
 export interface Amounts {
@@ -94,32 +79,6 @@ export interface Errand {
   readonly request: number;
   readonly askedAt: MonotonicMs;
   readonly deadline: MonotonicMs | null;
-}
-
-export interface JobRecord {
-  readonly id: JobId;
-  readonly consumer: ConsumerId;
-  readonly capability: Capability | null;
-  readonly class: JobClass;
-  readonly client: string;
-  model: string | null;
-  /** False: it works elsewhere, holds no lock and no memory. */
-  usesCard: boolean;
-  phase: JobPhase;
-  /** Its headers came. */
-  readonly announcedAt: MonotonicMs;
-  /** Its body was complete: from here it waits for its grant. */
-  queuedAt: MonotonicMs | null;
-  grantedAt: MonotonicMs | null;
-  firstByteAt: MonotonicMs | null;
-  endedAt: MonotonicMs | null;
-  answered: boolean;
-  outcome: JobOutcome | null;
-  /** Since when it has waited outside the lock for something that nobody of ours can give; null: it does not. */
-  aside: Aside | null;
-  /** Its answer said out of memory once: it is tried again, alone on its cards. */
-  triedAgain: boolean;
-  readonly reasons: { readonly at: MonotonicMs; readonly reason: WaitReason }[];
 }
 
 export interface ConsumerState {

@@ -7,7 +7,8 @@ import { serveErrand } from './errands.js';
 import { askConsumer, grantJob, noteReason, type Step, stopJob } from './jobs.js';
 import { amountsBeforeLoad, isForeignBusy } from './ledger.js';
 import { startLoad } from './loads.js';
-import { type Demand, FOREIGN_WORK_POLL_MS, planFor, type Verdict } from './planner.js';
+import { type Demand, FOREIGN_WORK_POLL_MS, type Verdict } from './plan.js';
+import { planFor } from './planner.js';
 import { move, targetStateOf, targetsOf, voidMeasures } from './residency.js';
 import { canBeAsked, canBeStarted } from './startable.js';
 import {

@@ -4,29 +4,20 @@
  * The ladder: ask; wait for the reading; ask once more; stop the unit, if there is one; stuck.
  */
 import type { TargetReason } from './facts.js';
-import { footprintOf, isOnlyResidue, residueMib } from './footprints.js';
+import { footprintOf, residueMib } from './footprints.js';
 import { askConsumer, type Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
-import {
-  cardReading,
-  freeOf,
-  headroomMib,
-  heldByProcesses,
-  isForeignBusy,
-  noteMemoryChange,
-  READING_LIFE_MS,
-} from './ledger.js';
+import { heldByProcesses, isForeignBusy, noteMemoryChange } from './ledger.js';
 import { type Asker, answer, GRACE_MS, measure, type UnloadOperation } from './operations.js';
 import { saveMemory } from './remembering.js';
 import { holdsMemory, isPinned, move, targetsOf, voidMeasures } from './residency.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
+import { believedAt, freeOn, isBack, isEnded, othersIn } from './verification.js';
 import type { ConsumerId, GpuReading, MonotonicMs, Target } from './vocabulary.js';
 
 const MEASURE_QUICKLY_FOR_MS = 2000;
 const MEASURE_PAUSE_MS = 30;
 const MEASURE_SLOWLY_PAUSE_MS = 250;
-/** Without any reading an unload counts so long after the consumer said so. */
-const BELIEVED_AFTER_MS = 2000;
 const BACK_SHARE = 0.8;
 const STUCK_RETRY_MS = [5_000, 15_000, 45_000] as const;
 const STOP_TIMEOUT_MS = 15_000;
@@ -69,27 +60,11 @@ export function startUnload(
   else stopUnit(step, operation, consumer);
 }
 
-/** Its neighbours in the same consumer that hold memory too, or may. */
-function othersIn(state: BrokerState, consumer: ConsumerState, target: TargetState): TargetState[] {
-  return targetsOf(state, consumer).filter((one) => one !== target && one.residency !== 'absent');
-}
-
 /** Its process keeps its context, but where each model has a process of its own, and where the unit is stopped. */
 function expectedBack(state: BrokerState, consumer: ConsumerState, target: TargetState, onlyTarget: boolean): number {
   const { residentMib } = footprintOf(state, target);
   if (!onlyTarget || !consumer.settings.unloadsByCall || consumer.settings.swaps === 'models') return residentMib;
   return Math.max(residentMib - residueMib(state, consumer.id), residentMib / 4);
-}
-
-function freeOn(state: BrokerState, consumer: ConsumerState): number | null {
-  let sum = 0;
-  for (const card of consumer.settings.cards) {
-    const reading = cardReading(state, card);
-    const free = reading === null ? null : freeOf(reading);
-    if (free === null) return null;
-    sum += free;
-  }
-  return sum;
 }
 
 function ask(step: Step, operation: UnloadOperation, consumer: ConsumerState, rung: 'ask' | 'ask_again'): void {
@@ -177,57 +152,6 @@ function pauseMs(operation: UnloadOperation, now: MonotonicMs): number {
   return quickly ? MEASURE_PAUSE_MS : MEASURE_SLOWLY_PAUSE_MS;
 }
 
-/** From when on its word has to do, because no reading that says anything of the cards is young enough. */
-function believedAt(state: BrokerState, operation: UnloadOperation): MonotonicMs {
-  // A no is no word to believe, but where there is nobody left to say anything.
-  if (operation.refused && state.consumers.get(operation.consumer)?.health !== 'down') return Infinity;
-  return Math.max((operation.saidAt ?? Infinity) + BELIEVED_AFTER_MS, state.figuresAt + READING_LIFE_MS + 1);
-}
-
-/** Whether the newest reading shows the victim's memory back, however it came back. */
-function isBack(state: BrokerState, operation: UnloadOperation): boolean {
-  const held = heldByProcesses(state, operation.consumer);
-  if (held !== null) {
-    if (operation.rung === 'stop_unit') return held === 0;
-    if (operation.onlyTarget && isOnlyResidue(state, operation.consumer, held)) return true;
-    const before = operation.beforeHeldMib;
-    if (before !== null && before - held >= BACK_SHARE * operation.expectedMib) return true;
-    return operation.rung === 'ask_again' && operation.saidAt !== null && wasGoneBefore(state, operation, held);
-  }
-  return operation.saidAt !== null && (isBackByFree(state, operation) || isNothingToCome(state, operation));
-}
-
-/** Nobody knew that it held anything, it says that it holds nothing, and what the card shows has had time to change. */
-function isNothingToCome(state: BrokerState, operation: UnloadOperation): boolean {
-  if (!operation.unsure || operation.refused || operation.saidAt === null) return false;
-  const read = state.reading?.startedAt ?? -1;
-  return freeOfConsumer(state, operation) !== null && read >= operation.saidAt + BELIEVED_AFTER_MS;
-}
-
-function freeOfConsumer(state: BrokerState, operation: UnloadOperation): number | null {
-  const consumer = state.consumers.get(operation.consumer);
-  return consumer === undefined ? null : freeOn(state, consumer);
-}
-
-/** A model that had left by itself: what is held is no more than what its neighbours should hold. */
-function wasGoneBefore(state: BrokerState, operation: UnloadOperation, heldMib: number): boolean {
-  const consumer = state.consumers.get(operation.consumer);
-  const target = state.targets.get(operation.target);
-  if (operation.onlyTarget || consumer === undefined || target === undefined) return false;
-  const others = othersIn(state, consumer, target).filter(holdsMemory);
-  const shouldMib = others.reduce((sum, one) => sum + footprintOf(state, one).residentMib, 0);
-  return heldMib <= shouldMib + (1 - BACK_SHARE) * operation.expectedMib;
-}
-
-function isBackByFree(state: BrokerState, operation: UnloadOperation): boolean {
-  const free = freeOfConsumer(state, operation);
-  if (free !== null && operation.beforeFreeMib !== null) {
-    if (free - operation.beforeFreeMib >= BACK_SHARE * operation.expectedMib) return true;
-  }
-  if (operation.need.size === 0) return false;
-  return [...operation.need].every(([card, mib]) => (headroomMib(state, card) ?? -1) >= mib);
-}
-
 function finishUnload(step: Step, operation: UnloadOperation, how: 'reading' | 'said'): void {
   const { state, now } = step;
   const target = state.targets.get(operation.target);
@@ -290,12 +214,6 @@ function mayStop(state: BrokerState, operation: UnloadOperation, consumer: Consu
   if (consumer.settings.unit === null || isForeignBusy(consumer)) return false;
   const neighbours = targetsOf(state, consumer).filter((one) => one.name !== operation.target);
   return !neighbours.some((one) => holdsMemory(one) && isPinned(state, one));
-}
-
-/** Without figures by process: its process has ended, and a reading that began after that is the truth, however little came back. */
-function isEnded(state: BrokerState, operation: UnloadOperation): boolean {
-  if (operation.rung !== 'stop_unit' || operation.saidAt === null) return false;
-  return heldByProcesses(state, operation.consumer) === null && (state.reading?.startedAt ?? -1) >= operation.saidAt;
 }
 
 function giveUp(step: Step, operation: UnloadOperation, message: string): void {

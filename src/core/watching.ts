@@ -1,7 +1,7 @@
 /** When to look at the card, or to ask a consumer, outside the usual rhythm. */
 import { askConsumer, type Step } from './jobs.js';
 import { measure } from './operations.js';
-import type { Verdict } from './planner.js';
+import type { Verdict } from './plan.js';
 import type { BrokerState, TargetState } from './state.js';
 import { type MonotonicMs, targetName } from './vocabulary.js';
 

@@ -35,12 +35,15 @@ export interface Action {
 
 interface KnownJob {
   readonly id: JobId;
-  phase: 'announced' | 'waiting' | 'granted' | 'aborted' | 'over';
+  /** `withdrawn`: ended while it waited for its second try; its grant was back already. */
+  phase: 'announced' | 'waiting' | 'granted' | 'aborted' | 'withdrawn' | 'over';
   ends: number;
   grants: number;
 }
 
 const CONSUMERS = ['a', 'b', 'c', 'd', 'e'];
+/** Of a quarter of a second each: longer than the longest ladder of unloads for everybody. */
+const SETTLE_ROUNDS = 4000;
 const FEATURES = {
   a: '9000+1000,ask',
   b: '14000+2000,ask,unit,spares=a',
@@ -57,6 +60,8 @@ export class CoreWorld {
   readonly #arrivals: JobId[] = [];
   readonly journal: string[] = [];
   readonly #open = new CoreConsumers();
+  /** Who waited while his consumer could not take him. */
+  readonly #unready = new Set<JobId>();
   #nowMs = 0;
   #made = 0;
   #consumers = CONSUMERS;
@@ -83,7 +88,7 @@ export class CoreWorld {
         this.#withJob(pick, ['granted'], (id) => this.#endOf(id, pick));
         break;
       case 'over':
-        this.#withJob(pick, ['aborted'], (id) => ({ type: 'WorkEnded', jobId: id }));
+        this.#withJob(pick, ['aborted', 'withdrawn'], (id) => ({ type: 'WorkEnded', jobId: id }));
         break;
       case 'again':
         this.#withJob(pick, ['over', 'aborted', 'waiting'], (id) => this.#endOf(id, pick));
@@ -128,12 +133,12 @@ export class CoreWorld {
     for (const job of [...this.#jobs.values()]) {
       if (job.phase === 'announced') this.#post({ type: 'JobArrived', jobId: job.id, model: null });
     }
-    for (let round = 0; round <= 60 * (this.#jobs.size + 5); round++) {
+    for (let round = 0; round <= SETTLE_ROUNDS && !this.#isSettled(); round++) {
       this.#nowMs += 250;
       this.#postIf(this.#open.answerTruly(this.#nowMs) ?? { type: 'Ticked' });
       for (const job of [...this.#jobs.values()]) {
         if (job.phase === 'granted') this.#post(this.#endOf(job.id, 0));
-        if (job.phase === 'aborted') this.#post({ type: 'WorkEnded', jobId: job.id });
+        if (job.phase === 'aborted' || job.phase === 'withdrawn') this.#post({ type: 'WorkEnded', jobId: job.id });
       }
     }
     for (const job of this.#jobs.values()) {
@@ -146,6 +151,10 @@ export class CoreWorld {
     }
     if (snapshot.queueDepth + snapshot.inFlight !== 0)
       this.complaints.push('somebody is left in the queue or in flight');
+  }
+
+  #isSettled(): boolean {
+    return [...this.#jobs.values()].every((job) => job.phase === 'over');
   }
 
   #postIf(event: CoreEvent | null): void {
@@ -195,6 +204,7 @@ export class CoreWorld {
     if (event.type === 'OutOfMemorySeen') this.#heldBack(event.jobId, commands);
     for (const command of commands) this.#open.see(command, this.#consumerOf(command));
     for (const command of commands) this.#judge(command, event);
+    for (const job of this.#state.queue) if (!this.#isUp(job.id)) this.#unready.add(job.id);
     this.#judgeLock();
     this.#judgeProgress();
     this.journal.push(JSON.stringify(commands));
@@ -246,7 +256,8 @@ export class CoreWorld {
     else job.phase = 'granted';
     const before = this.#arrivals.slice(0, this.#arrivals.indexOf(id));
     const overtaken = before.filter((other) => this.#jobs.get(other)?.phase === 'waiting');
-    const unready = (other: JobId) => this.#state.jobs.get(other) && (!this.#isUp(other) || this.#wentAside(other));
+    const unready = (other: JobId) =>
+      this.#state.jobs.get(other) && (this.#unready.has(other) || !this.#isUp(other) || this.#wentAside(other));
     if (!overtaken.every(unready)) this.complaints.push(`${id} overtook ${overtaken.join(' ')}`);
   }
 
@@ -273,7 +284,7 @@ export class CoreWorld {
   #aborted(id: JobId): void {
     const job = this.#jobs.get(id);
     const again = job?.phase === 'waiting' && this.#state.jobs.get(id)?.triedAgain === true;
-    this.#setPhase(id, again ? 'waiting' : 'granted', again ? 'waiting' : 'aborted');
+    this.#setPhase(id, again ? 'waiting' : 'granted', again ? 'withdrawn' : 'aborted');
   }
 
   #setPhase(id: JobId, from: KnownJob['phase'], to: KnownJob['phase']): void {
