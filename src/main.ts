@@ -6,7 +6,12 @@ import { readFileSync } from 'node:fs';
 import type { KindDefaults } from './adapters/adapter.js';
 import { createConsumerPort } from './adapters/consumer-port.js';
 import { KINDS } from './adapters/registry.js';
-import { type Configuration, type ConsumerConfiguration, formatProblem, type KindName } from './config/configuration.js';
+import {
+  type Configuration,
+  type ConsumerConfiguration,
+  formatProblem,
+  type KindName,
+} from './config/configuration.js';
 import { diffConfiguration } from './config/diff.js';
 import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
 import { watchFile } from './config/watch.js';
@@ -202,12 +207,13 @@ async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResu
 }
 
 export function kindDefaults(): Readonly<Record<KindName, KindDefaults>> {
-  const { http, ollama, comfyui } = KINDS;
+  const { http, ollama, comfyui, openai } = KINDS;
   return {
     http: http.defaults,
     ollama: ollama.defaults,
     'whisper-server': KINDS['whisper-server'].defaults,
     comfyui: comfyui.defaults,
+    openai: openai.defaults,
   };
 }
 

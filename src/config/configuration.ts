@@ -4,7 +4,7 @@
  */
 import type { Capability, ConsumerId, JobClass, PolicyName } from '../core/vocabulary.js';
 
-export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui'] as const;
+export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui', 'openai'] as const;
 export type KindName = (typeof KIND_NAMES)[number];
 
 export interface BindAddress {

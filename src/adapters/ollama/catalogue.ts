@@ -5,11 +5,19 @@
  */
 import { z } from 'zod';
 import type { ConsumerConfiguration } from '../../config/configuration.js';
+import type { ListedModel } from '../adapter.js';
 import { askService } from '../asking.js';
 
 const tagsSchema = z.object({
   models: z
-    .array(z.object({ name: z.string(), digest: z.string().default(''), remote_host: z.string().nullish() }))
+    .array(
+      z.object({
+        name: z.string(),
+        digest: z.string().default(''),
+        remote_host: z.string().nullish(),
+        modified_at: z.string().nullish(),
+      }),
+    )
     .nullish(),
 });
 
@@ -34,6 +42,15 @@ export function catalogueOf(consumer: ConsumerConfiguration): Promise<Catalogue>
   });
   memos.set(consumer, { at: performance.now(), catalogue });
   return catalogue;
+}
+
+export async function listModels(consumer: ConsumerConfiguration, timeoutMs: number): Promise<readonly ListedModel[]> {
+  const { body } = await askService(consumer, { method: 'GET', path: '/api/tags', timeoutMs });
+  const { models } = tagsSchema.parse(JSON.parse(body.toString('utf8')));
+  return (models ?? []).map(({ name, modified_at }) => {
+    const modifiedMs = Date.parse(modified_at ?? '');
+    return { name, createdS: Number.isNaN(modifiedMs) ? null : Math.floor(modifiedMs / 1000), owner: 'library' };
+  });
 }
 
 async function fetchCatalogue(consumer: ConsumerConfiguration): Promise<Catalogue> {
