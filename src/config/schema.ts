@@ -107,11 +107,21 @@ export const fileSchema = z.strictObject({
       POLICIES_NOT_YET,
     )
     .prefault(DEFAULT_POLICY)
-    .describe('who may use the card when; vram-lru: one job at a time, room is made for it; locked: one job at a time, nothing is unloaded; passthrough: every job at once'),
+    .describe(
+      'who may use the card when; vram-lru: one job at a time, room is made for it; locked: one job at a time, nothing is unloaded; passthrough: every job at once',
+    ),
   routes: leaf.perCapability(leaf.consumerName).prefault({}).describe('which consumer serves a capability'),
   audio_proxy: leaf.consumerName
     .optional()
     .meta({ description: 'the consumer that answers GET /audio/*', absent: 'none' }),
+  aliases: z
+    .record(z.string().min(1, { error: 'an empty name; write the name that clients ask for' }), leaf.aliasTarget, {
+      error: leaf.unlessAbsent('not aliases; write one NAME: CONSUMER/MODEL a line'),
+    })
+    .prefault({})
+    .describe(
+      'names of models on the OpenAI routes: NAME: CONSUMER or NAME: CONSUMER/MODEL; they go before the names that consumers list',
+    ),
   gpu: gpu.prefault({}),
   health: health.prefault({}),
   queue: queue.prefault({}),

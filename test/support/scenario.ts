@@ -10,7 +10,15 @@ import type { Fact } from '../../src/core/facts.js';
 import type { ConsumerSettings, Settings } from '../../src/core/settings.js';
 import { snapshotOf } from '../../src/core/snapshot.js';
 import { type BrokerState, newBrokerState } from '../../src/core/state.js';
-import { consumerId, JOB_CLASSES, type JobClass, jobId, type PolicyName, targetName, targetOfName } from '../../src/core/vocabulary.js';
+import {
+  consumerId,
+  JOB_CLASSES,
+  type JobClass,
+  jobId,
+  type PolicyName,
+  targetName,
+  targetOfName,
+} from '../../src/core/vocabulary.js';
 
 export interface Block {
   readonly directives: readonly string[];
@@ -123,7 +131,10 @@ class ScenarioRunner {
       return `${job.id} ${job.state}${job.position === null ? '' : ` #${job.position}`}${reason}`;
     });
     const targets = snapshot.consumers.flatMap((consumer) =>
-      consumer.targets.map((one) => `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`),
+      consumer.targets.map(
+        (one) =>
+          `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`,
+      ),
     );
     return [head, ...jobs, ...(this.#state.settings.policy === 'vram-lru' ? targets : [])];
   }
@@ -168,14 +179,24 @@ class ScenarioRunner {
       case 'says':
         return this.#says(first, words.slice(1));
       case 'oom':
-        return { type: 'OutOfMemorySeen', jobId: jobId(first), canRetry: second !== 'late', message: 'CUDA out of memory' };
+        return {
+          type: 'OutOfMemorySeen',
+          jobId: jobId(first),
+          canRetry: second !== 'late',
+          message: 'CUDA out of memory',
+        };
       case 'read':
         return { type: 'ConsumerRead', consumer: consumerId(first) };
       case 'evict':
       case 'load':
         return {
           type: 'OperatorAsked',
-          action: { kind: verb, target: targetOfName(first), request: 1, timeoutMs: second === '' ? null : Number(second) * 1000 },
+          action: {
+            kind: verb,
+            target: targetOfName(first),
+            request: 1,
+            timeoutMs: second === '' ? null : Number(second) * 1000,
+          },
           by: 'tester',
         };
       case 'pin':
@@ -305,7 +326,8 @@ function describeCommand(command: Command): string | null {
 
 function describeFact(fact: Fact): string | null {
   if (fact.type === 'consumer') return `  fact ${fact.consumer} is ${fact.health}`;
-  if (fact.type === 'target') return `  fact ${targetName(fact.target)} ${fact.from} -> ${fact.to}: ${describeMove(fact.reason)}`;
+  if (fact.type === 'target')
+    return `  fact ${targetName(fact.target)} ${fact.from} -> ${fact.to}: ${describeMove(fact.reason)}`;
   if (fact.type === 'out_of_memory') return `  fact ${targetName(fact.target)} out of memory`;
   if (fact.type !== 'job') return null;
   if (fact.change === 'ended') return `  fact ${fact.job.id} ended ${fact.job.outcome?.end}`;
