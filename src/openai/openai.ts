@@ -16,6 +16,9 @@ import { sendModel, sendModels } from './models.js';
 import { ROUTES } from './routes.js';
 import { destinationOf } from './routing.js';
 import type { Adapters } from './speakers.js';
+import { runSpeech } from './speech-job.js';
+import { runTranscription } from './transcription-job.js';
+import { sendSpeechModels, sendVoices } from './voices.js';
 import type { OpenAiWing } from './wing.js';
 
 export interface OpenAiOptions {
@@ -43,16 +46,16 @@ const LOOK_AGAIN_MS = 2000;
 
 type Runner = (wing: OpenAiWing, route: OpenAiRoute, exchange: Exchange, body: HeldBody) => Promise<void>;
 
-const RUNNERS: Readonly<Record<OpenAiRoute, Runner | null>> = {
+const RUNNERS: Readonly<Record<OpenAiRoute, Runner>> = {
   chat: runJsonJob,
   completions: runJsonJob,
   embeddings: runJsonJob,
   responses: runJsonJob,
   messages: runJsonJob,
   count_tokens: runJsonJob,
-  transcriptions: null,
-  translations: null,
-  speech: null,
+  transcriptions: runTranscription,
+  translations: runTranscription,
+  speech: runSpeech,
   images: runJsonJob,
 };
 
@@ -81,7 +84,6 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
     }));
   const jobs = OPENAI_ROUTES.flatMap((route) => {
     const run = RUNNERS[route];
-    if (run === null) return [];
     const shape = () => errorShapeOf(route);
     return bothWays('POST', ROUTES[route].path, jobHandler(wing, route, run), shape);
   });
@@ -89,6 +91,8 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
     routes: [
       ...jobs,
       ...bothWays('GET', '/models', (exchange) => sendModels(wing, exchange), undefined),
+      ...bothWays('GET', '/audio/voices', (exchange) => sendVoices(wing, exchange), undefined),
+      ...bothWays('GET', '/audio/models', (exchange) => sendSpeechModels(wing, exchange), undefined),
       ...bothWays('GET', '/models/*', (exchange) => sendModel(wing, exchange), undefined),
     ],
     start: () => catalogue.start(),

@@ -48,7 +48,7 @@ const BAD_FILES: readonly (readonly [string, string, string, RegExp])[] = [
   ['a manner of waiting', http('    waiting: ▸comments'), 'consumers.tts.waiting', /did you mean "comment"\?/],
   [
     'speech without a path',
-    http('    speech: ▸{ text: text }'),
+    http('    ▸speech: { text: text }'),
     'consumers.tts.speech.path',
     /missing, there is no paths\.tts either; add the path/,
   ],
