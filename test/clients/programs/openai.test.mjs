@@ -138,3 +138,22 @@ test('speech as WAV', async () => {
   assert.equal(answer.headers.get('content-type'), 'audio/wav');
   assert.equal(bytes.toString('latin1', 0, 4), 'RIFF');
 });
+
+/** The first bytes of each format. */
+const MARKS = { mp3: /^(ID3|\xff[\xe0-\xff])/, opus: /^OggS/, aac: /^\xff[\xf0-\xff]/, flac: /^fLaC/, pcm: /^/ };
+
+for (const [response_format, mark] of Object.entries(MARKS)) {
+  test(`speech as ${response_format}: made by ffmpeg, or refused in words where there is none`, async () => {
+    const asked = client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: 'hi', response_format });
+    let bytes;
+    try {
+      bytes = Buffer.from(await (await asked).arrayBuffer());
+    } catch (error) {
+      assert.deepEqual([error.status, error.param], [400, 'response_format']);
+      assert.match(error.message, /ffmpeg/);
+      return;
+    }
+    assert.ok(bytes.length > 1000);
+    assert.match(bytes.toString('latin1', 0, 4), mark);
+  });
+}
