@@ -20,6 +20,7 @@ import { progressOf } from './control/health.js';
 import { createReloadable } from './control/reload.js';
 import { newBrokerState } from './core/state.js';
 import type { PolicyName } from './core/vocabulary.js';
+import { createOpenAi } from './openai/openai.js';
 import { createHealthProbes } from './probes/health.js';
 import { askHealth } from './probes/health-request.js';
 import { type CardProbe, createCardProbe } from './probes/nvidia-smi.js';
@@ -115,6 +116,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   const proxy = createProxy({ broker: loop, configuration, adapters: KINDS, clock, log });
+  const openai = createOpenAi({ door: proxy.door, broker: loop, journal, configuration, adapters: KINDS, clock, log });
   const probes = createHealthProbes({ broker: loop, configuration, clock, log });
   const consumerOf = (pid: number) => owners.consumerOf(pid);
   const cards = createCardProbe({ broker: loop, configuration, clock, log, env, consumerOf });
@@ -127,7 +129,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     version: VERSION,
     startedAt: clock.now(),
   });
-  const server = createServer({ configuration, log, routes: [...control.routes, ...proxy.routes] });
+  const server = createServer({ configuration, log, routes: [...control.routes, ...openai.routes, ...proxy.routes] });
 
   const consumers = createConsumerPort({ configuration, adapters: KINDS, env });
   const asker = createAsker({
@@ -158,6 +160,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   probes.start();
   cards.start();
   asker.start();
+  openai.start();
   const watch =
     'file' in options.source
       ? watchFile(options.source.file, () => reloadQuietly(configuration), log, { digest })
@@ -177,6 +180,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       probes.close();
       cards.close();
       asker.close();
+      openai.close();
       control.close();
       await server.close(finished ? PASSES_MAY_TAKE_MS : 0);
       proxy.close();
@@ -216,12 +220,13 @@ async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResu
 }
 
 export function kindDefaults(): Readonly<Record<KindName, KindDefaults>> {
-  const { http, ollama, comfyui } = KINDS;
+  const { http, ollama, comfyui, openai } = KINDS;
   return {
     http: http.defaults,
     ollama: ollama.defaults,
     'whisper-server': KINDS['whisper-server'].defaults,
     comfyui: comfyui.defaults,
+    openai: openai.defaults,
   };
 }
 

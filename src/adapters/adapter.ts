@@ -74,6 +74,28 @@ export interface JobNeed {
   readonly guessMib?: number;
 }
 
+/** The routes of the OpenAI API (and Anthropic's two) that need a consumer. */
+export const OPENAI_ROUTES = [
+  'chat',
+  'completions',
+  'embeddings',
+  'responses',
+  'messages',
+  'count_tokens',
+  'transcriptions',
+  'translations',
+  'speech',
+  'images',
+] as const;
+export type OpenAiRoute = (typeof OPENAI_ROUTES)[number];
+
+export interface ListedModel {
+  readonly name: string;
+  /** Unix seconds; null: it does not say. */
+  readonly createdS: number | null;
+  readonly owner: string | null;
+}
+
 export interface Adapter {
   readonly kind: KindName;
   readonly defaults: KindDefaults;
@@ -134,6 +156,12 @@ export interface Adapter {
 
   /** What the service says of itself. Bounded; null: no answer, which proves nothing. Absent: it cannot be asked. */
   ask?(consumer: ConsumerConfiguration): Promise<ConsumerAnswer | null>;
+
+  /** Where this kind understands a route of the OpenAI API as its clients send it. Absent: nowhere. */
+  readonly openaiPaths?: Readonly<Partial<Record<OpenAiRoute, string>>>;
+
+  /** The models that it has, loaded or not, asked in a way that loads none. Rejects; bounded. Absent: none by name. */
+  listModels?(consumer: ConsumerConfiguration, timeoutMs: number): Promise<readonly ListedModel[]>;
 
   /** The service's words where its answer says that the card's memory ran out; null: it does not. */
   outOfMemory(head: AnswerHead, body: string): string | null;

@@ -4,6 +4,13 @@ import type { Adapter } from './adapter.js';
 import { comfyui } from './comfyui/comfyui.js';
 import { http } from './http/http.js';
 import { ollama } from './ollama/ollama.js';
+import { openai } from './openai/openai.js';
 import { whisperServer } from './whisper-server/whisper-server.js';
 
-export const KINDS: Readonly<Record<KindName, Adapter>> = { http, ollama, 'whisper-server': whisperServer, comfyui };
+export const KINDS: Readonly<Record<KindName, Adapter>> = {
+  http,
+  ollama,
+  'whisper-server': whisperServer,
+  comfyui,
+  openai,
+};

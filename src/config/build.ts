@@ -1,6 +1,12 @@
 /** From the checked words of the file to the `Configuration` that everybody reads: names, units, defaults. Pure. */
 import { consumerId } from '../core/vocabulary.js';
-import type { Configuration, ConsumerConfiguration, HealthCheck, ModelConfiguration } from './configuration.js';
+import type {
+  Configuration,
+  ConsumerConfiguration,
+  HealthCheck,
+  ModelConfiguration,
+  SpeechConfiguration,
+} from './configuration.js';
 import type { CheckedConsumer } from './consumer-schema.js';
 import type { CheckedFile } from './schema.js';
 
@@ -21,6 +27,18 @@ function model(given: CheckedConsumer['models'][string]): ModelConfiguration {
     vramRunMib: given.vram_run_mib ?? null,
     class: given.class ?? null,
     pin: given.pin,
+  };
+}
+
+function speech({ speech: given, paths }: CheckedConsumer): SpeechConfiguration | null {
+  const path = given?.path ?? paths.tts;
+  if (given === undefined || path === undefined) return null;
+  return {
+    path,
+    textMember: given.text,
+    voiceMember: given.voice,
+    audioMember: given.audio ?? null,
+    wavOnly: (given.formats ?? (given.audio === undefined ? 'any' : 'wav')) === 'wav',
   };
 }
 
@@ -70,6 +88,10 @@ function consumer(name: string, given: CheckedConsumer): ConsumerConfiguration {
       idleMs: given.timeouts.idle,
       runMs: given.timeouts.run,
     },
+    waiting: given.waiting,
+    speech: speech(given),
+    voices: new Map(Object.entries(given.voices)),
+    defaultVoice: given.default_voice ?? null,
   };
 }
 
@@ -83,6 +105,7 @@ export function buildConfiguration(checked: CheckedFile, file: string | null, st
     policy: checked.policy,
     routes: present(checked.routes, consumerId),
     audioProxy: checked.audio_proxy === undefined ? null : consumerId(checked.audio_proxy),
+    aliases: new Map(Object.entries(checked.aliases)),
     gpu: {
       source: checked.gpu.source,
       intervalMs: checked.gpu.interval,

@@ -2,9 +2,9 @@
  * The effective configuration: defaults filled in, kinds' defaults merged, durations in milliseconds, sizes in the
  * unit of the name. Made by `load.ts` from a checked file; everybody else reads only this. Immutable.
  */
-import type { Capability, ConsumerId, JobClass, PolicyName } from '../core/vocabulary.js';
+import type { Capability, ConsumerId, JobClass, PolicyName, Target } from '../core/vocabulary.js';
 
-export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui'] as const;
+export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui', 'openai'] as const;
 export type KindName = (typeof KIND_NAMES)[number];
 
 export interface BindAddress {
@@ -53,6 +53,18 @@ export interface ModelConfiguration {
   readonly pin: boolean;
 }
 
+/** How a consumer is asked for speech; null at a consumer: as the OpenAI API asks, if its kind speaks that. */
+export interface SpeechConfiguration {
+  readonly path: string;
+  /** Names of the members of the JSON body. */
+  readonly textMember: string;
+  readonly voiceMember: string;
+  /** The member of its JSON answer that names the path of the audio; null: the answer is the audio. */
+  readonly audioMember: string | null;
+  /** It makes WAV only; false: any format that it is asked for by `response_format`. */
+  readonly wavOnly: boolean;
+}
+
 export interface ConsumerConfiguration {
   readonly id: ConsumerId;
   readonly kind: KindName;
@@ -79,6 +91,13 @@ export interface ConsumerConfiguration {
   readonly headers: Readonly<Record<string, string>>;
   readonly drainMs: number;
   readonly timeouts: Timeouts;
+  /** What a streamed chat is sent while its job waits: nothing, comments, or what goes on as reasoning text. */
+  readonly waiting: 'off' | 'comment' | 'reasoning';
+  readonly speech: SpeechConfiguration | null;
+  /** Voices by the name that clients ask for. Empty: names pass as they are. */
+  readonly voices: ReadonlyMap<string, string>;
+  /** Asked for where a client names none, or one that is not known here; null: what the client said. */
+  readonly defaultVoice: string | null;
 }
 
 export interface Configuration {
@@ -88,6 +107,8 @@ export interface Configuration {
   readonly policy: PolicyName;
   readonly routes: Readonly<Partial<Record<Capability, ConsumerId>>>;
   readonly audioProxy: ConsumerId | null;
+  /** Names of models on the OpenAI routes, and what is meant. */
+  readonly aliases: ReadonlyMap<string, Target>;
   readonly gpu: {
     readonly source: 'auto' | 'nvidia-smi' | 'none';
     readonly intervalMs: number;

@@ -130,6 +130,26 @@ const timeouts = z.strictObject({
   run: leaf.duration.prefault('60m').describe('one job, from its grant to its end'),
 });
 
+const memberName = z
+  .string({ error: leaf.unlessAbsent('not a name; write the name of a member of the JSON body') })
+  .min(1, { error: 'an empty name; write the name of a member of the JSON body' });
+
+const speech = z.strictObject({
+  path: leaf.path.optional().meta({ description: 'where speech is asked for', absent: 'paths.tts' }),
+  text: memberName.prefault('input').describe('member of the JSON body that holds the text'),
+  voice: memberName.prefault('voice').describe('member of the JSON body that holds the voice'),
+  audio: memberName.optional().meta({
+    description: 'member of the JSON answer that holds the path of a WAV',
+    absent: 'the answer is the audio',
+  }),
+  formats: leaf.word(['any', 'wav']).optional().meta({
+    description: 'any: what response_format asks for; wav: WAV only, the rest is made by ffmpeg',
+    absent: 'wav where `audio` is given, else any',
+  }),
+});
+
+const voiceName = z.string({ error: leaf.unlessAbsent('not a voice; write the name of one') });
+
 const A_LIST_OF_NAMES = 'not a list; write the names of consumers, such as [ollama]';
 
 export const consumerSchema = z.strictObject({
@@ -183,6 +203,23 @@ export const consumerSchema = z.strictObject({
     .prefault('5s')
     .describe('how long its GPU work is believed to go on after a job was broken off'),
   timeouts: timeouts.prefault({}).describe('each ends in its own error'),
+  waiting: leaf
+    .word(['off', 'comment', 'reasoning'])
+    .prefault('comment')
+    .describe(
+      'what a streamed chat on the OpenAI routes is sent while its job waits, after 20 s and then every 15 s: nothing, comments, or what goes on as reasoning text',
+    ),
+  speech: speech
+    .optional()
+    .meta({ description: 'how it is asked for speech', absent: 'as the OpenAI API asks, if its kind speaks that' }),
+  voices: z
+    .record(z.string(), voiceName, { error: leaf.unlessAbsent('not voices; write one NAME: VOICE a line') })
+    .prefault({})
+    .describe('voices by the name that clients ask for; empty: every name passes as it is'),
+  default_voice: voiceName.optional().meta({
+    description: 'asked for where a client names no voice, or one that `voices` does not have',
+    absent: 'what the client said',
+  }),
 });
 
 /** A consumer as the file says it, checked, with the general defaults filled in. */

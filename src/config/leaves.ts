@@ -106,6 +106,10 @@ export const pattern = text(values.readPattern, 'not a regular expression; write
 export const stateFolder = text(values.readStateFolder, 'not a path; write an absolute one');
 export const consumerName = z.string({ error: unlessAbsent('not a name; write the name of one consumer') });
 
+export const aliasTarget = text(values.readAliasTarget, 'not a model; write CONSUMER or CONSUMER/MODEL', {
+  examples: ['ollama/qwen3:8b'],
+});
+
 export const listOf = <T extends z.ZodType>(item: T, message: string) =>
   z.array(item, { error: unlessAbsent(message) });
 

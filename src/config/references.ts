@@ -5,7 +5,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { KindDefaults } from '../adapters/adapter.js';
-import { CAPABILITIES } from '../core/vocabulary.js';
+import { CAPABILITIES, targetOfName } from '../core/vocabulary.js';
 import { KIND_NAMES, type KindName } from './configuration.js';
 import type { Finding, Path } from './document.js';
 import { nearest, suggestion } from './nearest.js';
@@ -57,6 +57,24 @@ function routes(file: Entries, consumers: Entries, kinds: Kinds): Finding[] {
     if (entriesOf(entriesOf(consumers[name]).paths)[capability] !== undefined) return [];
     const right = `add the path on which ${name} answers, such as ${capability}: /${capability}`;
     return [missing(['consumers', name, 'paths', capability], `missing, routes.${capability} needs it; ${right}`)];
+  });
+}
+
+function aliases(file: Entries, consumers: Entries): Finding[] {
+  return Object.entries(entriesOf(file.aliases)).flatMap(([alias, target]) => {
+    if (typeof target !== 'string' || target === '' || target.startsWith('/')) return [];
+    return reference(['aliases', alias], targetOfName(target).consumer, consumers);
+  });
+}
+
+function speech(consumers: Entries, kinds: Kinds): Finding[] {
+  return Object.entries(consumers).flatMap(([name, consumer]) => {
+    const { speech: given, paths } = entriesOf(consumer);
+    const kind = kindOf(consumer);
+    if (given === undefined || kind === null || kinds[kind].paths.tts !== undefined) return [];
+    if (entriesOf(given).path !== undefined || entriesOf(paths).tts !== undefined) return [];
+    const right = `add the path on which ${name} is asked for speech, such as path: /v1/tts`;
+    return [missing(['consumers', name, 'speech', 'path'], `missing, there is no paths.tts either; ${right}`)];
   });
 }
 
@@ -137,6 +155,8 @@ export function referenceFindings(data: unknown, kinds: Kinds): Finding[] {
     ...names(consumers),
     ...routes(file, consumers, kinds),
     ...reference(['audio_proxy'], file.audio_proxy, consumers),
+    ...aliases(file, consumers),
+    ...speech(consumers, kinds),
     ...coexistence(consumers),
     ...urls(consumers, kinds),
     ...ports(file, consumers, kinds),

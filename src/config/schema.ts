@@ -114,6 +114,14 @@ export const fileSchema = z.strictObject({
   audio_proxy: leaf.consumerName
     .optional()
     .meta({ description: 'the consumer that answers GET /audio/*', absent: 'none' }),
+  aliases: z
+    .record(z.string().min(1, { error: 'an empty name; write the name that clients ask for' }), leaf.aliasTarget, {
+      error: leaf.unlessAbsent('not aliases; write one NAME: CONSUMER/MODEL a line'),
+    })
+    .prefault({})
+    .describe(
+      'names of models on the OpenAI routes: NAME: CONSUMER or NAME: CONSUMER/MODEL; they go before the names that consumers list',
+    ),
   gpu: gpu.prefault({}),
   health: health.prefault({}),
   queue: queue.prefault({}),

@@ -4,6 +4,7 @@
  * right. No sentence ever contains the text itself, because it may have come from a secret. Owns no state.
  */
 import { isIP, isIPv6 } from 'node:net';
+import { type Target, targetOfName } from '../core/vocabulary.js';
 import type { BindAddress } from './configuration.js';
 
 export type Reading<T> = { readonly value: T } | { readonly wrong: string };
@@ -120,6 +121,14 @@ export const readCallLine = (text: string): Reading<{ method: string; path: stri
 export function readPassPattern(text: string): Reading<string> {
   const reading = readMethodAndPath(text, ['*', ...METHODS], 'write for instance POST /api/show');
   return 'wrong' in reading ? reading : { value: text };
+}
+
+/** `CONSUMER` or `CONSUMER/MODEL`. */
+export function readAliasTarget(text: string): Reading<Target> {
+  const target = targetOfName(text);
+  return target.consumer === '' || target.model === ''
+    ? { wrong: 'an empty name; write CONSUMER or CONSUMER/MODEL, such as ollama/qwen3:8b' }
+    : { value: target };
 }
 
 /** The systemd name is later an argument of a command: the pattern also keeps it from looking like an option. */

@@ -49,11 +49,13 @@ export interface RequestHeaderOptions {
   readonly isJob: boolean;
   /** How the body goes on: its size in bytes, `chunked`, or null where there is none. */
   readonly framing: number | 'chunked' | null;
+  /** The answer will be read and translated: it must come without an encoding. Also replaces the body's type. */
+  readonly translated?: { readonly contentType: string | null };
 }
 
 /** For the service: the caller's end-to-end headers, ours, and those that the configuration adds. */
 export function requestHeaders(exchange: Omit<Exchange, 'res'>, options: RequestHeaderOptions): string[] {
-  const { consumer, isJob, framing } = options;
+  const { consumer, isJob, framing, translated } = options;
   const { rawHeaders, httpVersion } = exchange.req;
   const named = namedByConnection(rawHeaders);
   const { authority, headers: configured } = originOf(consumer);
@@ -65,9 +67,12 @@ export function requestHeaders(exchange: Omit<Exchange, 'res'>, options: Request
     const lower = name.toLowerCase();
     if (lower === 'via') via += `${value}, `;
     const isDropped = isHopByHop(lower, named) || FOR_US_ONLY.has(lower) || OURS.has(lower) || configured.has(lower);
+    if (translated !== undefined && isReplaced(lower, translated.contentType)) continue;
     if (isDropped || lower.startsWith('sec-fetch-') || (isJob && lower === SURVIVES_ITS_CLIENT)) continue;
     headers.push(name, value);
   }
+  if (translated !== undefined) headers.push('Accept-Encoding', 'identity');
+  if (translated?.contentType != null) headers.push('Content-Type', translated.contentType);
   if (framing === 'chunked') headers.push('Transfer-Encoding', 'chunked');
   else if (framing !== null) headers.push('Content-Length', String(framing));
   addForwarded(headers, exchange);
@@ -75,6 +80,9 @@ export function requestHeaders(exchange: Omit<Exchange, 'res'>, options: Request
   for (const name in consumer.headers) headers.push(name, consumer.headers[name] ?? '');
   return headers;
 }
+
+const isReplaced = (lower: string, contentType: string | null): boolean =>
+  lower === 'accept-encoding' || (lower === 'content-type' && contentType !== null);
 
 /** Where the caller's address came from a front proxy that we believe, so do the scheme and the host it was asked for. */
 function addForwarded(headers: string[], { req, caller }: Pick<Exchange, 'req' | 'caller'>): void {

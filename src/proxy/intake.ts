@@ -3,7 +3,7 @@
  * bytes until they are released; says no before reading where the headers already show that there is no room.
  */
 import type { IncomingMessage } from 'node:http';
-import type { BodySource } from '../adapters/adapter.js';
+import type { HeldBody } from '../adapters/translation.js';
 import type { ErrorCode } from '../errors.js';
 import type { Log } from '../runtime/ports.js';
 import type { Budget } from './budget.js';
@@ -11,14 +11,6 @@ import { openSpoolFile, type SpoolFile } from './spool.js';
 import { durationText } from './time-limits.js';
 
 const IN_MEMORY_BYTES = 1024 * 1024;
-
-/** A body that is here, whole, until it is released. */
-export interface HeldBody extends BodySource {
-  /** All of it, or null where it is on disk. */
-  readonly inMemory: Buffer | null;
-  /** Further calls do nothing. */
-  release(): void;
-}
 
 export interface IntakeLimits {
   readonly memory: Budget;

@@ -4,10 +4,12 @@
  */
 import { join } from 'node:path';
 import type { Adapter } from '../adapters/adapter.js';
+import type { JobDoor } from '../adapters/translation.js';
 import type { KindName } from '../config/configuration.js';
 import type { BrokerPort, Clock, ConfigurationPort, JobPort, Log } from '../runtime/ports.js';
 import type { Route } from '../server/exchange.js';
 import { createBudget } from './budget.js';
+import { createJobDoor } from './job-door.js';
 import { createPasses } from './passes.js';
 import { createRoutes } from './routes.js';
 import { createUpgrades } from './upgrade.js';
@@ -25,6 +27,8 @@ export interface ProxyOptions {
 export interface ProxyWing {
   readonly routes: readonly Route[];
   readonly jobs: JobPort;
+  /** For the wings that translate another API. */
+  readonly door: JobDoor;
   /** What bodies and read-ahead hold now, in bytes. */
   held(): { readonly memoryBytes: number; readonly spoolBytes: number };
   /** After the door is closed: drops the connections to consumers, idle ones and those in use. */
@@ -47,6 +51,7 @@ export function createProxy({ broker, configuration, adapters, clock, log }: Pro
   return {
     routes,
     jobs: waiting.port,
+    door: createJobDoor({ ...shared, adapters, waiting, spool, spoolFolder }),
     held: () => ({ memoryBytes: memory.usedBytes, spoolBytes: spool.usedBytes }),
     close: () => upstreams.close(),
   };

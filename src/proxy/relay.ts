@@ -4,20 +4,22 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { AnswerHead, AnswerWatch } from '../adapters/adapter.js';
+import type { AnswerCourse, HeldBody, PieceTranslation, Translation, WholeAnswer } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import type { JobId } from '../core/vocabulary.js';
-import type { BrokerError } from '../errors.js';
+import { BrokerError } from '../errors.js';
 import type { ConfigurationPort, Log } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendError } from '../server/respond.js';
 import type { Budget } from './budget.js';
-import { type Concerned, failureOf, timeoutOf } from './failures.js';
+import { type Concerned, concernedOptions, failureOf, timeoutOf } from './failures.js';
+import { framingOf } from './framing.js';
 import { answerHeaders, requestHeaders } from './headers.js';
 import { HeldAnswer } from './held-answer.js';
-import type { HeldBody } from './intake.js';
 import { Delivery } from './readahead.js';
 import { type LimitName, TimeLimits } from './time-limits.js';
 import type { UpstreamCall, Upstreams } from './upstream.js';
+import { CollectedAnswer } from './whole-answer.js';
 
 export interface RelayDependencies {
   readonly upstreams: Upstreams;
@@ -34,6 +36,8 @@ export interface RelayOrder {
   /** `live`: the client's body goes through as it comes. */
   readonly body: HeldBody | 'live' | null;
   readonly job: JobId | null;
+  /** The request was made from another one, and its answer is told in that one's API. */
+  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
   /** Whether this answer is looked at as a whole before any of it goes out. Absent: never. */
   readonly inspects?: (head: AnswerHead) => boolean;
   /** The whole of such an answer. True: it waits until `release`, `breakOff` or `discard`. */
@@ -45,7 +49,15 @@ export interface RelayOrder {
 }
 
 export type RelayEnd =
-  | { readonly kind: 'complete'; readonly head: AnswerHead; readonly watch: AnswerWatch | null }
+  | {
+      readonly kind: 'complete';
+      readonly head: AnswerHead;
+      readonly watch: AnswerWatch | null;
+      /** What a translation found wrong with it. */
+      readonly complaint: string | null;
+      /** The client has no answer yet: to be called once, when the work is over. */
+      readonly deliver: ((signal: AbortSignal) => Promise<void>) | null;
+    }
   | { readonly kind: 'failed'; readonly error: BrokerError }
   /** `begun: false`: the consumer cannot have begun with it. */
   | { readonly kind: 'timed_out'; readonly error: BrokerError; readonly begun: boolean };
@@ -66,11 +78,14 @@ export class Relay {
   #listened: (() => void) | null = null;
   #held: HeldAnswer | null = null;
   #answer: IncomingMessage | null = null;
+  #pieces: PieceTranslation | null = null;
+  #collected: CollectedAnswer | null = null;
+  #deliver: ((body: Buffer, signal: AbortSignal) => Promise<void>) | null = null;
 
   constructor(order: RelayOrder, dependencies: RelayDependencies) {
     this.#order = order;
     this.#dependencies = dependencies;
-    const { consumer, exchange, job, body } = order;
+    const { consumer, exchange, job, body, translated } = order;
     this.#concerned = { consumer, job };
     this.#startLimits();
     const live = body === 'live';
@@ -80,7 +95,10 @@ export class Relay {
         consumer,
         method: exchange.req.method ?? 'GET',
         path: order.path,
-        headers: requestHeaders(exchange, { consumer, isJob: job !== null, framing: framingOf(order) }),
+        headers: requestHeaders(exchange, {
+          ...{ consumer, isJob: job !== null, framing: framingOf(order) },
+          ...(translated === undefined ? {} : { translated }),
+        }),
         body: live ? exchange.req : body,
       },
       {
@@ -103,6 +121,7 @@ export class Relay {
   async breakOff(error: BrokerError, listenMs: number): Promise<void> {
     if (this.#phase === 'over' || this.#phase === 'listening') return;
     this.#limits.stopAll();
+    this.#collected?.release();
     const worthIt = listenMs > 0 && this.#connected;
     this.#phase = worthIt ? 'listening' : 'over';
     this.#tellClient(error);
@@ -183,22 +202,47 @@ export class Relay {
     this.#limits.stop('first_byte');
     if (this.#order.job === null) this.#limits.stop('run');
     this.#limits.start('idle', this.#order.consumer.timeouts.idleMs);
-    this.#beginAnswer(answer, headers);
+    const course = this.#order.translated?.translation.course(head) ?? { kind: 'as_it_is' };
+    if (course.kind === 'whole') this.#collect(course, head, headers);
+    else this.#beginAnswer(answer, course, headers);
   }
 
-  #beginAnswer(answer: IncomingMessage, added: readonly string[]): void {
+  #collect(course: Extract<AnswerCourse, { kind: 'whole' }>, head: AnswerHead, headers: readonly string[]): void {
+    this.#collected = new CollectedAnswer(course.mostBytes, this.#dependencies.memory);
+    this.#deliver = (body, signal) => {
+      const answer: WholeAnswer = { head, body, headers, workId: this.workId() };
+      return course.deliver(answer, signal);
+    };
+  }
+
+  #writeHead(answer: IncomingMessage, course: AnswerCourse, added: readonly string[]): boolean {
     const { req, res } = this.#order.exchange;
+    if (res.headersSent) return true;
     const isChunked = answer.headers['transfer-encoding'] !== undefined && req.httpVersion !== '1.0';
-    const headers = answerHeaders(answer.rawHeaders, isChunked);
+    const isTranslated = course.kind === 'pieces';
+    const headers = isTranslated ? [...course.headers] : answerHeaders(answer.rawHeaders, isChunked);
     for (const text of added) headers.push(text);
     if (!req.complete) headers.push('Connection', 'close');
     try {
       // Flat and raw: names keep their case, duplicates stay apart.
-      res.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', headers);
+      if (isTranslated) res.writeHead(course.status, headers);
+      else res.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', headers);
+      return true;
     } catch (cause) {
       this.#fail(failureOf(cause instanceof Error ? cause : new Error(String(cause)), this.#concerned));
-      return;
+      return false;
     }
+  }
+
+  #beginAnswer(
+    answer: IncomingMessage,
+    course: Exclude<AnswerCourse, { kind: 'whole' }>,
+    added: readonly string[],
+  ): void {
+    const { req, res } = this.#order.exchange;
+    if (!this.#writeHead(answer, course, added)) return;
+    const isTranslated = course.kind === 'pieces';
+    if (isTranslated) this.#pieces = course.translation;
     const { configuration, memory } = this.#dependencies;
     this.#delivery = new Delivery({
       req,
@@ -207,7 +251,7 @@ export class Relay {
       bufferBytes: configuration.current().limits.bufferBytes,
       memory,
       stallMs: this.#order.consumer.timeouts.runMs,
-      endsWithConnection: answer.headers['content-length'] === undefined && req.httpVersion === '1.0',
+      endsWithConnection: (isTranslated || answer.headers['content-length'] === undefined) && req.httpVersion === '1.0',
       held: (isHeld) => this.#onSourceHeld(isHeld),
     });
     // The head goes out in this tick, in one packet with what came with it.
@@ -231,7 +275,13 @@ export class Relay {
     this.#watch?.piece(chunk);
     if (this.#phase !== 'answering') return;
     this.#limits.touch('idle');
-    this.#delivery?.piece(chunk);
+    if (this.#collected?.piece(chunk) === false) {
+      const text = `${this.#order.consumer.id} answered more than can be translated`;
+      this.#fail(new BrokerError('consumer_failed', text, concernedOptions(this.#concerned)));
+      return;
+    }
+    const piece = this.#pieces === null ? chunk : this.#pieces.piece(chunk);
+    if (piece !== null) this.#delivery?.piece(piece);
   }
 
   #onEnd(answer: IncomingMessage): void {
@@ -242,10 +292,26 @@ export class Relay {
       return;
     }
     if (this.#phase !== 'answering' || this.#head === null) return;
-    this.#settle({ kind: 'complete', head: this.#head, watch: this.#watch });
-    this.#delivery?.end(answer.rawTrailers);
+    const ending = this.#pieces?.end() ?? null;
+    const complaint = ending?.complaint ?? null;
+    this.#settle({
+      ...{ kind: 'complete', head: this.#head, watch: this.#watch, complaint },
+      deliver: this.#collected === null ? null : (signal) => this.#deliverWhole(signal),
+    });
+    if (ending?.last != null) this.#delivery?.piece(ending.last);
+    if (complaint !== null) this.#delivery?.cut();
+    else this.#delivery?.end(answer.rawTrailers);
     // A service that answered before it had read everything does not get the rest.
     if (!this.#call.isSent()) this.#call.destroy();
+  }
+
+  async #deliverWhole(signal: AbortSignal): Promise<void> {
+    const body = this.#collected?.body() ?? Buffer.alloc(0);
+    try {
+      await this.#deliver?.(body, signal);
+    } finally {
+      this.#collected?.release();
+    }
   }
 
   #fail(error: BrokerError): void {
@@ -269,6 +335,7 @@ export class Relay {
 
   #settle(end: RelayEnd): void {
     this.#phase = 'over';
+    if (end.kind !== 'complete') this.#collected?.release();
     this.#limits.stopAll();
     this.#order.over(end);
   }
@@ -276,8 +343,11 @@ export class Relay {
   #tellClient(error: BrokerError): void {
     const { res } = this.#order.exchange;
     if (res.closed || res.destroyed) return;
-    if (this.#delivery !== null) this.#delivery.cut();
-    else sendError(this.#order.exchange, error);
+    if (this.#delivery !== null) {
+      const last = this.#pieces?.broken(error) ?? null;
+      if (last !== null) this.#delivery.piece(last);
+      this.#delivery.cut();
+    } else sendError(this.#order.exchange, error);
   }
 
   #listen(listenMs: number): Promise<void> {
@@ -289,15 +359,4 @@ export class Relay {
       };
     });
   }
-}
-
-/** Methods for which the absence of both framing headers is usual; all others say a length, even of nothing. */
-const OFTEN_WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
-
-function framingOf({ body, exchange: { req } }: RelayOrder): number | 'chunked' | null {
-  const length = req.headers['content-length'];
-  const isChunked = req.headers['transfer-encoding'] !== undefined;
-  if (length === undefined && !isChunked) return OFTEN_WITHOUT_BODY.has(req.method ?? '') ? null : 0;
-  if (body === 'live') return isChunked ? 'chunked' : Number(length);
-  return body?.sizeBytes ?? 0;
 }

@@ -3,13 +3,14 @@
  * Owns nothing but the course of that one run.
  */
 import type { Adapter, AnswerHead, AnswerWatch, RequestLine, WorkVerdict } from '../adapters/adapter.js';
+import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import type { JobId, JobOutcome, MonotonicMs } from '../core/vocabulary.js';
-import { BrokerError } from '../errors.js';
+import { BrokerError, isErrorCode } from '../errors.js';
 import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
+import { sendError } from '../server/respond.js';
 import { concernedOptions } from './failures.js';
-import type { HeldBody } from './intake.js';
 import { Relay, type RelayDependencies, type RelayEnd } from './relay.js';
 
 export interface RunDependencies extends RelayDependencies {
@@ -27,6 +28,7 @@ export interface RunOrder {
   readonly adapter: Adapter;
   readonly request: RequestLine;
   readonly body: HeldBody | null;
+  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
   /** How long it stood in the queue. */
   readonly queuedMs: number;
 }
@@ -58,7 +60,7 @@ export class Run {
   }
 
   #send(): Relay {
-    const { exchange, consumer, body, request, id } = this.#order;
+    const { exchange, consumer, body, request, id, translated } = this.#order;
     return new Relay(
       {
         exchange,
@@ -66,6 +68,7 @@ export class Run {
         body,
         path: request.path + request.query,
         job: id,
+        ...(translated === undefined ? {} : { translated }),
         inspects: ({ status }) => status >= 500,
         inspected: (head, text) => this.#isOutOfMemory(head, text),
         answered: (head) => this.#onAnswer(head),
@@ -132,7 +135,7 @@ export class Run {
 
   #onRelayOver(end: RelayEnd): void {
     if (this.#isOver) return;
-    if (end.kind === 'complete') this.#onAnswerComplete(end.head, end.watch);
+    if (end.kind === 'complete') this.#onAnswerComplete(end);
     else if (end.kind === 'failed') this.#endAs({ end: 'failed', ...codeAndText(end.error) }, true);
     else {
       this.#endAs({ end: 'timed_out', ...codeAndText(end.error) }, !end.begun);
@@ -140,10 +143,13 @@ export class Run {
     }
   }
 
-  #onAnswerComplete(head: AnswerHead, watch: AnswerWatch | null): void {
+  #onAnswerComplete({ head, watch, complaint: found, deliver }: Extract<RelayEnd, { kind: 'complete' }>): void {
     const { adapter, request, consumer, id } = this.#order;
-    const complaint = watch?.complaint() ?? (head.status >= 500 ? `${consumer.id} answered ${head.status}` : null);
+    const complaint =
+      watch?.complaint() ?? found ?? (head.status >= 500 ? `${consumer.id} answered ${head.status}` : null);
     if (complaint !== null) {
+      // Its client is told what the consumer said, in its own API's words.
+      if (deliver !== null) void this.#deliver(deliver, null);
       const ranOut = adapter.outOfMemory({ ...head, status: 500 }, complaint) !== null;
       const code = ranOut && head.status < 500 ? 'gpu_out_of_memory' : 'consumer_failed';
       this.#endAs({ end: 'failed', code, message: complaint }, true);
@@ -152,6 +158,11 @@ export class Run {
     const { spareAborts } = this.#dependencies;
     const afterAnswer = spareAborts.pop() ?? new AbortController();
     const work = adapter.workAfterAnswer(request, head, watch, consumer, afterAnswer.signal);
+    if (deliver !== null) {
+      this.#afterAnswer = afterAnswer;
+      void this.#deliver(deliver, { work, signal: afterAnswer.signal });
+      return;
+    }
     if (work === null) {
       // Nobody holds its signal. Most kinds never need one, and it is dear to make.
       spareAborts.push(afterAnswer);
@@ -164,6 +175,30 @@ export class Run {
       (verdict) => this.#endAs(outcomeOf(verdict), true),
       (error: unknown) => this.#endWithBug(error),
     );
+  }
+
+  /** `follow`: the job ends with it; null: the job has its end already. */
+  async #deliver(
+    deliver: (signal: AbortSignal) => Promise<void>,
+    follow: { readonly work: Promise<WorkVerdict> | null; readonly signal: AbortSignal } | null,
+  ): Promise<void> {
+    const { exchange, consumer, id } = this.#order;
+    try {
+      const verdict = (await follow?.work) ?? { end: 'done' };
+      if (follow !== null && this.#isOver) return;
+      const outcome = outcomeOf(verdict);
+      if (outcome.end === 'done') await deliver(follow?.signal ?? new AbortController().signal);
+      else sendError(exchange, this.#errorOf(outcome, codeOf(outcome)));
+      if (follow !== null) this.#endAs(outcome, true);
+    } catch (cause) {
+      if (follow !== null && this.#isOver) return;
+      const known = cause instanceof BrokerError ? cause : null;
+      if (known === null) this.#dependencies.log.error({ err: cause, job: id }, 'an answer could not be translated');
+      const text = known?.message ?? `the answer of ${consumer.id} could not be translated, which is a bug`;
+      const error = this.#errorOf({ end: 'failed', code: null, message: text }, known?.code ?? 'internal');
+      sendError(exchange, error);
+      if (follow !== null) this.#endAs({ end: 'failed', ...codeAndText(error) }, true);
+    }
   }
 
   #endWithBug(error: unknown): void {
@@ -203,6 +238,9 @@ export class Run {
     this.#dependencies.broker.post({ type: 'WorkEnded', jobId: id });
   }
 }
+
+const codeOf = ({ code }: JobOutcome): BrokerError['code'] =>
+  code !== null && isErrorCode(code) ? code : 'consumer_failed';
 
 const codeAndText = ({ code, message }: BrokerError): { code: string; message: string } => ({ code, message });
 

@@ -3,8 +3,8 @@
  * connections. Sends a request a second time only where it is certain that the service has not begun with it.
  */
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { HeldBody } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
-import type { HeldBody } from './intake.js';
 import { originOf } from './origin.js';
 
 /**

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Adapter, JobNeed, RequestLine } from '../adapters/adapter.js';
+import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import { type Capability, type JobClass, type JobId, type JobOutcome, jobId } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
@@ -13,8 +14,9 @@ import { sendError } from '../server/respond.js';
 import type { Budget } from './budget.js';
 import { whenClientLeaves } from './client.js';
 import { concernedOptions } from './failures.js';
-import { BodyIntake, type HeldBody, type IntakeRefusal } from './intake.js';
+import { BodyIntake, type IntakeRefusal } from './intake.js';
 import { Run, type RunDependencies } from './run.js';
+import { durationText } from './time-limits.js';
 
 export interface JobOrder {
   readonly exchange: Exchange;
@@ -23,6 +25,13 @@ export interface JobOrder {
   readonly request: RequestLine;
   readonly capability: Capability | null;
   readonly class: JobClass;
+  /** A request that was made from another one: its body is here already. */
+  readonly made?: {
+    readonly body: HeldBody;
+    readonly contentType: string | null;
+    readonly translation: Translation;
+    readonly patienceMs: number | null;
+  };
 }
 
 export interface WaitingDependencies extends RunDependencies {
@@ -32,12 +41,16 @@ export interface WaitingDependencies extends RunDependencies {
 
 export interface WaitingRoom {
   /** The request's headers were good: tells the core, which admits or refuses it. */
-  announce(order: JobOrder): void;
+  announce(order: JobOrder): JobId;
+  /** Whether it has its grant, or is over. */
+  hasBegun(id: JobId): boolean;
   readonly port: JobPort;
 }
 
 interface WaitingJob extends JobOrder {
   readonly id: JobId;
+  /** When the client loses its patience. */
+  patience: NodeJS.Timeout | null;
   /** What goes on now: the core's first word is awaited, the body comes, the grant is awaited, or it runs. */
   stage:
     | { readonly name: 'announced' }
@@ -50,7 +63,7 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
   const { broker, clock, configuration, log, memory, spool, spoolFolder } = dependencies;
   const jobs = new Map<JobId, WaitingJob>();
 
-  function announce(order: JobOrder): void {
+  function announce(order: JobOrder): JobId {
     const job: WaitingJob = {
       // Written out, here and at the grant: a spread would be the dearest line of a job's way through this file.
       exchange: order.exchange,
@@ -59,7 +72,9 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
       request: order.request,
       capability: order.capability,
       class: order.class,
+      ...(order.made === undefined ? {} : { made: order.made }),
       id: newJobId(),
+      patience: null,
       stage: { name: 'announced' },
     };
     jobs.set(job.id, job);
@@ -67,16 +82,25 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
       if (jobs.has(job.id)) broker.post({ type: 'ClientLeft', jobId: job.id });
     });
     const { id, capability } = job;
+    // The one header of an answer that the SDKs of these APIs show to their callers.
+    if (job.made !== undefined) job.exchange.res.setHeader('X-Request-Id', id);
     broker.post({
       type: 'JobAnnounced',
       job: { id, capability, consumer: job.consumer.id, class: job.class, client: job.exchange.caller.address },
     });
+    return id;
   }
 
   function admit(id: JobId): void {
     const job = jobs.get(id);
     if (job?.stage.name !== 'announced') return;
-    const { exchange } = job;
+    const { exchange, made } = job;
+    if (made !== undefined) {
+      const { patienceMs } = made;
+      if (patienceMs !== null) job.patience = setTimeout(() => losePatience(job, patienceMs), patienceMs);
+      void queue(job, made.body);
+      return;
+    }
     const { bodyBytes } = configuration.current().limits;
     const limits = { memory, spool, spoolFolder, bodyBytes, uploadMs: job.consumer.timeouts.uploadMs, log };
     const intake = new BodyIntake(exchange.req, limits, {
@@ -98,7 +122,7 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     job.stage = { name: 'waiting', body, since: clock.now() };
     let need: JobNeed = { model: null, usesCard: true };
     try {
-      const type = job.exchange.req.headers['content-type'] ?? null;
+      const type = job.made?.contentType ?? job.exchange.req.headers['content-type'] ?? null;
       need = await job.adapter.need(job.request, type, body, job.consumer);
     } catch (error) {
       // A job that ended meanwhile has no body any more; one whose model cannot be told is still its consumer's.
@@ -111,9 +135,16 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
   function endBeforeGrant(job: WaitingJob, { code, message, cause }: IntakeRefusal): void {
     forget(job);
     if (cause !== undefined) log.warn({ err: cause, job: job.id }, message);
-    const end = code === 'upload_timeout' ? 'timed_out' : code === 'internal' ? 'failed' : 'refused';
+    const end =
+      code === 'upload_timeout' || code === 'queue_timeout' ? 'timed_out' : code === 'internal' ? 'failed' : 'refused';
     broker.post({ type: 'JobEnded', jobId: job.id, outcome: { end, code, message }, workOver: true });
     sendError(job.exchange, new BrokerError(code, message, concernedOptions(concerned(job), { cause })));
+  }
+
+  function losePatience(job: WaitingJob, patienceMs: number): void {
+    if (job.stage.name !== 'waiting') return;
+    const message = `its client said that it waits no longer than ${durationText(patienceMs)}, and its turn did not come in that time`;
+    endBeforeGrant(job, { code: 'queue_timeout', message });
   }
 
   function grant(id: JobId): void {
@@ -127,7 +158,8 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     const queuedMs = clock.now() - since;
     const { exchange, adapter, request } = job;
     const order = { id, exchange, consumer, adapter, request, body, queuedMs };
-    running.run = new Run(order, dependencies, () => forget(job));
+    const translated = job.made === undefined ? {} : { translated: job.made };
+    running.run = new Run({ ...order, ...translated }, dependencies, () => forget(job));
   }
 
   function refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void {
@@ -153,12 +185,18 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   function forget(job: WaitingJob): void {
     jobs.delete(job.id);
+    if (job.patience !== null) clearTimeout(job.patience);
     if (job.stage.name === 'taking_in') job.stage.intake.stop();
     else if (job.stage.name !== 'announced') job.stage.body.release();
+    else job.made?.body.release();
   }
 
   return {
     announce,
+    hasBegun: (id) => {
+      const stage = jobs.get(id)?.stage.name;
+      return stage === undefined || stage === 'running';
+    },
     port: {
       ...{ admit, grant, refuse, abort },
       retry: (id) => runOf(id)?.retry(),

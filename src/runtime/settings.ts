@@ -25,7 +25,7 @@ function consumerSettings(consumer: ConsumerConfiguration, powers: KindPowers): 
     declared: declaredOf(consumer),
     models: new Map([...consumer.models].map(([name, model]) => [name, declaredOf(model)])),
     canCoexistWith: new Set(consumer.canCoexistWith),
-    loads: consumer.load === null ? powers.loads : 'by_call',
+    loads: loadsOf(consumer, powers),
     unloadsByCall: consumer.unload !== null || powers.unloads,
     unit: consumer.unit,
     start: consumer.start,
@@ -34,6 +34,12 @@ function consumerSettings(consumer: ConsumerConfiguration, powers: KindPowers): 
     loadTimeoutMs: consumer.timeouts.loadMs,
     unloadTimeoutMs: consumer.timeouts.unloadMs,
   };
+}
+
+/** What loads at its start and can be told to unload is loaded again by the job that comes. */
+function loadsOf(consumer: ConsumerConfiguration, powers: KindPowers): ConsumerSettings['loads'] {
+  if (consumer.load !== null) return 'by_call';
+  return powers.loads === 'at_start' && consumer.unload !== null ? 'by_job' : powers.loads;
 }
 
 function declaredOf(from: {

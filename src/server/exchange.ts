@@ -23,6 +23,11 @@ export interface Exchange {
   readonly expectsContinue: boolean;
   /** The shape of our errors on this route; set by routes below `/consumers/NAME/`. */
   errorBody: (error: BrokerError) => { contentType: string; body: string };
+  /**
+   * Tells an error inside an answer of ours that has begun already, and ends it so that it cannot pass for a whole
+   * one. Absent: its connection is cut.
+   */
+  breakOff?: (error: BrokerError) => void;
 }
 
 export type Handler = (exchange: Exchange) => void | Promise<void>;

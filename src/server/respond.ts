@@ -22,10 +22,14 @@ export function sendJson(exchange: Answerable, status: number, value: unknown): 
 
 /** `status`: where the protocol's own status says more than the code's (408, 417, 431). */
 export function sendError(
-  exchange: Answerable & Pick<Exchange, 'errorBody'>,
+  exchange: Answerable & Pick<Exchange, 'errorBody' | 'breakOff'>,
   error: BrokerError,
   status: number = error.status,
 ): void {
+  if (exchange.res.headersSent && exchange.breakOff !== undefined) {
+    exchange.breakOff(error);
+    return;
+  }
   const { contentType, body } = exchange.errorBody(error);
   sendText(exchange, status, contentType, body, error.responseHeaders());
 }

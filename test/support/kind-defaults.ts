@@ -31,4 +31,13 @@ export const KIND_DEFAULTS: Readonly<Record<KindName, KindDefaults>> = {
     parallel: 1,
     drain: '5s',
   },
+  openai: {
+    url: 'http://127.0.0.1:8080',
+    health: '/health',
+    paths: { llm: '/v1/chat/completions' },
+    passes: [],
+    class: 'interactive',
+    parallel: 4,
+    drain: '1s',
+  },
 };

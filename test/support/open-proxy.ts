@@ -61,7 +61,7 @@ export async function openProxy(
   );
   const settings = () => settingsOf(configuration.current(), () => adapter.powers);
   const loop = new Loop(newBrokerState(settings(), systemClock.now()), systemClock);
-  const adapters = { http: adapter, ollama: adapter, 'whisper-server': adapter, comfyui: adapter };
+  const adapters = { http: adapter, ollama: adapter, 'whisper-server': adapter, comfyui: adapter, openai: adapter };
   const log = new SilentLog();
   const proxy = createProxy({ broker: loop, configuration, adapters, clock: systemClock, log });
   const journal = new Journal(log);

@@ -35,6 +35,10 @@ export function sampleConsumer(name: string, changes: Partial<ConsumerConfigurat
       idleMs: 300_000,
       runMs: 3_600_000,
     },
+    waiting: 'comment',
+    speech: null,
+    voices: new Map(),
+    defaultVoice: null,
     ...changes,
   };
 }
@@ -47,6 +51,7 @@ export function sampleConfiguration(changes: Partial<Configuration> = {}): Confi
     policy: 'locked',
     routes: { tts: mvoice.id },
     audioProxy: null,
+    aliases: new Map(),
     gpu: { source: 'auto', intervalMs: 2000, reserveMib: 512, totalMib: null },
     health: { intervalMs: 5000, timeoutMs: 2000 },
     queue: {

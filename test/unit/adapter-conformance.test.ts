@@ -7,6 +7,7 @@ import { KINDS } from '../../src/adapters/registry.js';
 import { type ConsumerConfiguration, KIND_NAMES, type KindName } from '../../src/config/configuration.js';
 import { parseConfiguration } from '../../src/config/load.js';
 import { startComfyui } from '../../src/demo/services/comfyui.js';
+import { startLlamaServer } from '../../src/demo/services/llama-server.js';
 import { startMvoice } from '../../src/demo/services/mvoice.js';
 import { startOllama } from '../../src/demo/services/ollama.js';
 import type { DemoService } from '../../src/demo/services/service.js';
@@ -90,6 +91,29 @@ const STAND_INS: Readonly<Record<KindName, StandIn>> = {
       'GET /manager/reboot',
     ],
     jobs: ['POST /prompt', 'POST /api/prompt'],
+    model: null,
+    errorSaysText: (body) => Object(Object(body).error).message,
+  },
+  openai: {
+    start: () => startLlamaServer(fast),
+    job: {
+      method: 'POST',
+      path: '/v1/chat/completions',
+      query: '',
+      type: 'application/json',
+      body: '{"model":"any","stream":true,"messages":[{"role":"user","content":"hi"}]}',
+    },
+    pass: ['GET /v1/models', 'GET /slots', 'POST /tokenize', 'HEAD /health'],
+    operator: [
+      'POST /models/load',
+      'POST /v1/models/org/name',
+      'GET /unload',
+      'POST /sleep',
+      'DELETE /api/ps/m',
+      'POST /dev//unload',
+      'POST /slots/0',
+    ],
+    jobs: ['POST /v1/chat/completions', 'POST /completion', 'POST /v1/audio/speech', 'GET /upstream/m/health'],
     model: null,
     errorSaysText: (body) => Object(Object(body).error).message,
   },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchStream } from '../../src/adapters/ollama/streams.js';
+import { watchStream } from '../../src/adapters/answer-streams.js';
 
 function complaintOf(type: string, path: string, text: string, pieceBytes = 3): string | null {
   const watch = watchStream({ status: 200, headers: { 'content-type': type } }, path);

@@ -32,6 +32,7 @@ test('the smallest file works and gets the defaults of the contract', () => {
     policy: 'vram-lru',
     routes: { llm: 'ollama' },
     audioProxy: null,
+    aliases: new Map(),
     gpu: { source: 'auto', intervalMs: 2_000, reserveMib: 512, totalMib: null },
     health: { intervalMs: 5_000, timeoutMs: 2_000 },
     queue: { max: 500, timeoutMs: { interactive: 540_000, normal: 1_800_000, batch: 21_600_000 }, noRoomMs: 30_000 },
@@ -84,6 +85,10 @@ test('a consumer gets what its kind brings, and the general defaults below that'
       idleMs: 300_000,
       runMs: 3_600_000,
     },
+    waiting: 'comment',
+    speech: null,
+    voices: new Map(),
+    defaultVoice: null,
   });
   assert.equal(consumerOf(load('consumers: { c: { kind: comfyui } }'), 'c').class, 'batch');
 });
@@ -278,4 +283,24 @@ test('state_dir: the XDG folder, a relative one in the environment is ignored, ~
   assert.equal(folder('', { ...HOME, XDG_STATE_HOME: '/x' }), '/x/mgpumanager');
   assert.equal(folder('', { ...HOME, XDG_STATE_HOME: 'x' }), '/home/somebody/.local/state/mgpumanager');
   assert.equal(folder('state_dir: ~/mine\n', HOME), '/home/somebody/mine');
+});
+
+test('an alias is a consumer, or a model of one; an unknown consumer is told with the nearest name', () => {
+  const { configuration } = load(
+    'consumers: { ollama: { kind: ollama } }\naliases: { gpt: ollama/qwen3:8b, any: ollama }',
+  );
+  assert.deepEqual(
+    [...configuration.aliases],
+    [
+      ['gpt', { consumer: 'ollama', model: 'qwen3:8b' }],
+      ['any', { consumer: 'ollama', model: null }],
+    ],
+  );
+});
+
+test('speech of a service of its own is asked for at paths.tts unless it says otherwise', () => {
+  const text = 'consumers: { m: { url: "http://gpu:1", paths: { tts: /tts }, speech: { text: text, audio: audio } } }';
+  assert.deepEqual(consumerOf(load(text), 'm').speech, {
+    ...{ path: '/tts', textMember: 'text', voiceMember: 'voice', audioMember: 'audio', wavOnly: true },
+  });
 });

@@ -36,6 +36,22 @@ const BAD_FILES: readonly (readonly [string, string, string, RegExp])[] = [
     /NOT_SET_HERE is not set; set it, or give a default with \$\{NOT_SET_HERE:-default\}/,
   ],
   ['a broken reference', `bind: ▸\${NOT CLOSED${OLLAMA}`, 'bind', /a broken reference; write \$\{NAME\}/],
+  // names of models
+  [
+    'an alias of nobody',
+    `aliases: { gpt: ▸olama/qwen3 }${OLLAMA}`,
+    'aliases.gpt',
+    /there is no consumer of this name; did you mean "ollama"\?/,
+  ],
+  ['an alias without a consumer', `aliases: { gpt: ▸/qwen3 }${OLLAMA}`, 'aliases.gpt', /write CONSUMER or CONSUMER/],
+  ['an alias that is no text', `aliases: { gpt: ▸7 }${OLLAMA}`, 'aliases.gpt', /not a model; write CONSUMER/],
+  ['a manner of waiting', http('    waiting: ▸comments'), 'consumers.tts.waiting', /did you mean "comment"\?/],
+  [
+    'speech without a path',
+    http('    ▸speech: { text: text }'),
+    'consumers.tts.speech.path',
+    /missing, there is no paths\.tts either; add the path/,
+  ],
   // unknown keys
   ['an unknown key at the top', `▸polcy: locked${OLLAMA}`, 'polcy', /unknown key; did you mean "policy"\?/],
   [

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { ConsumerConfiguration } from '../../config/configuration.js';
+import type { ListedModel } from '../adapter.js';
 import { askService } from '../asking.js';
 
 const tagsSchema = z.object({
@@ -15,12 +16,13 @@ const tagsSchema = z.object({
         digest: z.string().default(''),
         remote_host: z.string().nullish(),
         size: z.number().nullish(),
+        modified_at: z.string().nullish(),
       }),
     )
     .nullish(),
 });
 
-type ListedModel = NonNullable<z.infer<typeof tagsSchema>['models']>[number];
+type TaggedModel = NonNullable<z.infer<typeof tagsSchema>['models']>[number];
 
 /** Weights and what goes with them, by the size of the file. */
 const MEMORY_PER_FILE = 1.2;
@@ -50,6 +52,15 @@ export function catalogueOf(consumer: ConsumerConfiguration): Promise<Catalogue>
   return catalogue;
 }
 
+export async function listModels(consumer: ConsumerConfiguration, timeoutMs: number): Promise<readonly ListedModel[]> {
+  const { body } = await askService(consumer, { method: 'GET', path: '/api/tags', timeoutMs });
+  const { models } = tagsSchema.parse(JSON.parse(body.toString('utf8')));
+  return (models ?? []).map(({ name, modified_at }) => {
+    const modifiedMs = Date.parse(modified_at ?? '');
+    return { name, createdS: Number.isNaN(modifiedMs) ? null : Math.floor(modifiedMs / 1000), owner: 'library' };
+  });
+}
+
 async function fetchCatalogue(consumer: ConsumerConfiguration): Promise<Catalogue> {
   const { body } = await askService(consumer, { method: 'GET', path: '/api/tags', timeoutMs: ANSWER_MS });
   return new Names(tagsSchema.parse(JSON.parse(body.toString('utf8'))).models ?? []);
@@ -63,7 +74,7 @@ class Names implements Catalogue {
   readonly #remote = new Set<string>();
   readonly #sizes = new Map<string, number>();
 
-  constructor(models: readonly ListedModel[]) {
+  constructor(models: readonly TaggedModel[]) {
     for (const { name, digest, remote_host, size } of [...models].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       this.#digests.set(name, digest);
       if (digest !== '' && !this.#firstOf.has(digest)) this.#firstOf.set(digest, name);

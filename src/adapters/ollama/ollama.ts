@@ -3,13 +3,13 @@
  * closing the connection cancels, in every phase, and the child that computes notices within about a second.
  */
 import type { Adapter } from '../adapter.js';
+import { watchStream } from '../answer-streams.js';
 import { topLevelString } from '../json-member.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
 import { isRead, matchesAny, meantPath } from '../request-paths.js';
 import { untilDrained } from '../winding-down.js';
-import { catalogueOf } from './catalogue.js';
+import { catalogueOf, listModels } from './catalogue.js';
 import { askLoaded, loadModel, unloadModel } from './residents.js';
-import { watchStream } from './streams.js';
 
 /** What changes the store of models for everybody. */
 const OPERATOR = [
@@ -60,6 +60,15 @@ export const ollama: Adapter = {
   unload: unloadModel,
   ask: askLoaded,
   outOfMemory: outOfMemoryAnswer,
+
+  openaiPaths: {
+    chat: '/v1/chat/completions',
+    completions: '/v1/completions',
+    embeddings: '/v1/embeddings',
+    responses: '/v1/responses',
+    messages: '/v1/messages',
+  },
+  listModels,
 
   watch: (request, head) => watchStream(head, meantPath(request.path)),
   workAfterAnswer: () => null,

@@ -1,10 +1,11 @@
 /**
- * Whether a stream of ollama's came to its own end. A clean end of the transfer is not enough: an error in the middle
- * ends it just as cleanly. Read at v0.33: NDJSON ends with `done:true`; on `/v1/chat/completions` an error in the
- * middle comes out as an empty delta and a missing `[DONE]`.
+ * Whether a stream came to its own end. A clean end of the transfer is not enough: an error in the middle ends it just
+ * as cleanly. Read at ollama v0.33: NDJSON ends with `done:true`; on `/v1/chat/completions` an error in the middle
+ * comes out as an empty delta and a missing `[DONE]`. llama-server and vLLM send an error event, vLLM `[DONE]` as well;
+ * speaches ends transcriptions and speech with an event of their own.
  */
-import type { AnswerHead, AnswerWatch } from '../adapter.js';
-import { Lines } from '../lines.js';
+import type { AnswerHead, AnswerWatch } from './adapter.js';
+import { Lines } from './lines.js';
 
 export function watchStream(head: AnswerHead, path: string): AnswerWatch | null {
   const encoding = String(head.headers['content-encoding'] ?? 'identity');
@@ -16,6 +17,10 @@ export function watchStream(head: AnswerHead, path: string): AnswerWatch | null 
   if (type !== 'text/event-stream') return null;
   if (path.endsWith('/messages')) return new StreamWatch(typedLine('message_stop'), 'message_stop');
   if (path.endsWith('/responses')) return new StreamWatch(typedLine('response.completed'), 'response.completed');
+  if (/\/audio\/(transcriptions|translations)$/.test(path)) {
+    return new StreamWatch(eitherLine('transcript.text.done'), 'transcript.text.done');
+  }
+  if (path.endsWith('/audio/speech')) return new StreamWatch(typedLine('speech.audio.done'), 'speech.audio.done');
   return new StreamWatch(sseLine, '[DONE]');
 }
 
@@ -77,6 +82,15 @@ function typedLine(endType: string): (line: string) => Saying {
     if (value === null) return 'nothing';
     if (value.type === endType) return 'end';
     return value.type === 'error' || value.type === 'response.failed' ? { error: textOf(value.error) } : 'nothing';
+  };
+}
+
+/** vLLM ends transcriptions as it ends chats. */
+function eitherLine(endType: string): (line: string) => Saying {
+  const typed = typedLine(endType);
+  return (line) => {
+    const saying = sseLine(line);
+    return saying === 'nothing' ? typed(line) : saying;
   };
 }
 

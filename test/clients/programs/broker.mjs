@@ -1,0 +1,34 @@
+/** Where the broker is and what stands behind it, as `run.ts` says. */
+import { readFileSync } from 'node:fs';
+
+const { env } = process;
+
+export const ROOT = env.MGPU_TEST_BROKER ?? 'http://127.0.0.1:8770';
+export const BASE = `${ROOT}/v1`;
+export const SOUND = env.MGPU_TEST_SOUND ?? '';
+export const sound = () => readFileSync(SOUND);
+
+/** Names of models that chat: the stand-in's, and the real one's where there is one. */
+export const CHATS = ['chat-model', env.MGPU_TEST_REAL_LLAMA].filter((name) => name);
+export const TRANSCRIBERS = ['whisper-1', env.MGPU_TEST_REAL_WHISPER].filter((name) => name);
+
+/** While `action` runs the stand-in for llama-server fails in this way. */
+export async function whileBroken(fault, action) {
+  const post = (name) => fetch(`${env.MGPU_TEST_BREAKER}/${name}`, { method: 'POST' });
+  await post(fault);
+  try {
+    await action();
+  } finally {
+    await post('none');
+  }
+}
+
+export const FAULTS_OF_STREAMS = ['reset-mid-answer', 'job-fails'];
+export const HELLO = [{ role: 'user', content: 'hello' }];
+
+export async function untilIdle() {
+  for (;;) {
+    const { scheduler } = await (await fetch(`${ROOT}/v1/status`)).json();
+    if (scheduler.in_flight === 0 && scheduler.queue_depth === 0) return;
+  }
+}

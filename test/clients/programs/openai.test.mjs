@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { createReadStream } from 'node:fs';
+import { test } from 'node:test';
+import OpenAI, { APIError, NotFoundError, toFile } from 'openai';
+import {
+  BASE,
+  CHATS,
+  FAULTS_OF_STREAMS,
+  HELLO,
+  ROOT,
+  SOUND,
+  sound,
+  TRANSCRIBERS,
+  untilIdle,
+  whileBroken,
+} from './broker.mjs';
+
+const client = new OpenAI({ baseURL: BASE, apiKey: 'none', maxRetries: 0 });
+
+test('models are listed, with and without /v1, and had one by one', async () => {
+  const ids = [];
+  for await (const model of client.models.list()) {
+    assert.deepEqual([typeof model.created, model.object], ['number', 'model']);
+    ids.push(model.id);
+  }
+  for (const id of ['chat-model', 'whisper-1', 'qwen3:8b', 'small.gguf']) assert.ok(ids.includes(id), id);
+  assert.equal((await client.models.retrieve('qwen3:8b')).id, 'qwen3:8b');
+  const plain = new OpenAI({ baseURL: ROOT, apiKey: 'x' });
+  assert.equal((await plain.models.retrieve('chat-model')).owned_by, 'llama');
+  await assert.rejects(
+    client.models.retrieve('nope'),
+    (error) => error instanceof NotFoundError && error.code === 'model_not_found',
+  );
+});
+
+for (const model of CHATS) {
+  test(`${model}: a chat, whole`, async () => {
+    const answer = await client.chat.completions.create({ model, messages: HELLO, max_tokens: 8 });
+    assert.equal(answer.object, 'chat.completion');
+    assert.ok(answer.choices[0].message.content.length > 0);
+    assert.ok(answer.usage.total_tokens > 0);
+    assert.match(answer._request_id, /^j_/);
+  });
+
+  test(`${model}: a chat, streamed, with usage`, async () => {
+    const stream = await client.chat.completions.create({
+      model,
+      messages: HELLO,
+      max_tokens: 8,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let usage = 0;
+    let finish = null;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      finish ??= chunk.choices[0]?.finish_reason ?? null;
+      if (chunk.choices.length === 0) usage += 1;
+    }
+    assert.ok(text.length > 0);
+    assert.deepEqual([usage, typeof finish], [1, 'string']);
+  });
+
+  test(`${model}: embeddings, as the library asks for them and as numbers`, async () => {
+    const input = ['a', 'b'];
+    const packed = await client.embeddings.create({ model, input });
+    const plain = await client.embeddings.create({ model, input, encoding_format: 'float' });
+    assert.equal(packed.data.length, 2);
+    assert.equal(packed.data[0].embedding.length, 64);
+    for (const [at, value] of plain.data[1].embedding.entries())
+      assert.ok(Math.abs(value - packed.data[1].embedding[at]) < 1e-5);
+  });
+
+  test(`${model}: leaving a stream after its first piece frees the card`, async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
+      for await (const _ of stream) break;
+      const leftAt = performance.now();
+      await untilIdle();
+      assert.ok(performance.now() - leftAt < 1500, `${performance.now() - leftAt} ms`);
+    }
+  });
+}
+
+test('a completion', async () => {
+  const answer = await client.completions.create({ model: 'chat-model', prompt: 'hello', max_tokens: 4 });
+  assert.equal(answer.object, 'text_completion');
+});
+
+for (const fault of FAULTS_OF_STREAMS) {
+  test(`a stream that breaks (${fault}) is an exception, not a short answer`, async () => {
+    await whileBroken(fault, async () => {
+      await assert.rejects(async () => {
+        const stream = await client.chat.completions.create({ model: 'chat-model', messages: HELLO, stream: true });
+        for await (const _ of stream);
+      }, APIError);
+    });
+  });
+}
+
+test('an unknown model is not found, and its error is whole', async () => {
+  await assert.rejects(client.chat.completions.create({ model: 'chat-modle', messages: HELLO }), (error) => {
+    assert.ok(error instanceof NotFoundError);
+    assert.deepEqual([error.status, error.code, error.param], [404, 'model_not_found', 'model']);
+    assert.match(error.message, /did you mean "chat-model"/);
+    return true;
+  });
+});
+
+for (const model of TRANSCRIBERS) {
+  test(`${model}: transcriptions in all five formats, from a stream and from memory`, async () => {
+    const json = await client.audio.transcriptions.create({ file: createReadStream(SOUND), model });
+    assert.equal(typeof json.text, 'string');
+    const file = () => toFile(sound(), 'blob');
+    for (const response_format of ['text', 'srt', 'vtt']) {
+      const text = await client.audio.transcriptions.create({ file: await file(), model, response_format });
+      assert.equal(typeof text, 'string', response_format);
+    }
+    const verbose = await client.audio.transcriptions.create({
+      ...{ file: await file(), model, response_format: 'verbose_json' },
+      timestamp_granularities: ['word', 'segment'],
+    });
+    assert.deepEqual([typeof verbose.language, typeof verbose.duration], ['string', 'number']);
+    assert.ok(verbose.words.length > 0 && verbose.segments.length > 0);
+    assert.equal(typeof (await client.audio.translations.create({ file: await file(), model })).text, 'string');
+  });
+}
+
+test('speech as WAV', async () => {
+  const answer = await client.audio.speech.create({
+    model: 'tts-1',
+    voice: 'alloy',
+    input: 'hi',
+    response_format: 'wav',
+  });
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  assert.equal(answer.headers.get('content-type'), 'audio/wav');
+  assert.equal(bytes.toString('latin1', 0, 4), 'RIFF');
+});
+
+/** The first bytes of each format. */
+const MARKS = { mp3: /^(ID3|\xff[\xe0-\xff])/, opus: /^OggS/, aac: /^\xff[\xf0-\xff]/, flac: /^fLaC/, pcm: /^/ };
+
+for (const [response_format, mark] of Object.entries(MARKS)) {
+  test(`speech as ${response_format}: made by ffmpeg, or refused in words where there is none`, async () => {
+    const asked = client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: 'hi', response_format });
+    let bytes;
+    try {
+      bytes = Buffer.from(await (await asked).arrayBuffer());
+    } catch (error) {
+      assert.deepEqual([error.status, error.param], [400, 'response_format']);
+      assert.match(error.message, /ffmpeg/);
+      return;
+    }
+    assert.ok(bytes.length > 1000);
+    assert.match(bytes.toString('latin1', 0, 4), mark);
+  });
+}
