@@ -160,10 +160,13 @@ for (const kind of KIND_NAMES) {
     test('names the model of a job, and none for a body that is none', async () => {
       const { job } = standIn;
       const { model, usesCard } = await adapter.need(job, job.type, bodyOf(job.body), consumer);
-      assert.deepEqual({ model, usesCard }, {
-        model: standIn.model,
-        usesCard: true,
-      });
+      assert.deepEqual(
+        { model, usesCard },
+        {
+          model: standIn.model,
+          usesCard: true,
+        },
+      );
       for (const broken of ['', '{', '[]', 'nonsense', '{"model":7}', '"model"', '{"a":{"model":"inner"}}']) {
         assert.equal((await adapter.need(job, 'application/json', bodyOf(broken), consumer)).model, null, broken);
       }
