@@ -119,6 +119,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     control.close();
     throw error;
   });
+  await control.start();
   probes.start();
   cards.start();
   const watch =
@@ -141,6 +142,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await server.close(finished ? PASSES_MAY_TAKE_MS : 0);
       proxy.close();
       loop.close();
+      await control.finish();
     },
   };
 }
