@@ -63,9 +63,11 @@ function Overview({ shared }: { shared: Shared }) {
     <>
       <Cards shared={shared} status={status} />
       <Timeline shared={shared} />
-      <Queue shared={shared} status={status} />
-      <Consumers shared={shared} status={status} />
-      <Happened shared={shared} />
+      <div class="lower">
+        <Queue shared={shared} status={status} />
+        <Consumers shared={shared} status={status} />
+        <Happened shared={shared} />
+      </div>
     </>
   );
 }

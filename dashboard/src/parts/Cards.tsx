@@ -64,7 +64,7 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
             style={{ flexGrow: block.mib / total }}
           >
             <button type="button" title={said(block)} aria-label={said(block)} onClick={() => pick(`${block.kind} ${block.name}`)}>
-              <span class="block-name">{block.name}</span>
+              <span class="block-name">{block.name}</span>{' '}
               <span class="block-size">{gib(block.mib)}</span>
             </button>
           </li>
