@@ -22,7 +22,8 @@ function draw(): void {
 }
 
 function drawSoon(): void {
-  timer ??= window.setTimeout(draw, Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
+  if (timer !== null) return;
+  timer = window.setTimeout(draw, Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
 }
 
 setInterval(drawSoon, TICK_MS);

@@ -13,12 +13,7 @@ export function eventText({ at, fact }: TimedFact, clock: Clock, askedSource: Gp
 }
 
 /** The data without its time; history keeps the same. */
-export function eventData(
-  fact: Fact,
-  at: MonotonicMs,
-  clock: Clock,
-  askedSource: GpuKnowledge['askedSource'],
-): object {
+export function eventData(fact: Fact, at: MonotonicMs, clock: Clock, askedSource: GpuKnowledge['askedSource']): object {
   switch (fact.type) {
     case 'job':
       return { change: fact.change, job: jobDetailJson(fact.job, at, clock) };

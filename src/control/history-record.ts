@@ -51,7 +51,12 @@ export function createHistoryRecords(clock: Clock): HistoryRecords {
       // The end of a job tells its whole life; what comes before it is in status as long as it lasts.
       if (fact.type === 'job' && fact.change !== 'ended') return null;
       if (fact.type === 'job') {
-        return { at: isoTime(clock, at), event: 'job', change: 'ended', job: compact(jobDetailJson(fact.job, at, clock)) };
+        return {
+          at: isoTime(clock, at),
+          event: 'job',
+          change: 'ended',
+          job: compact(jobDetailJson(fact.job, at, clock)),
+        };
       }
       return { at: isoTime(clock, at), event: fact.type, ...eventData(fact, at, clock, 'auto') };
     },

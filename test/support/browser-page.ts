@@ -29,7 +29,11 @@ export const LOOKS: readonly Looks[] = [
 ];
 
 const violations = z.array(
-  z.object({ id: z.string(), help: z.string(), nodes: z.array(z.object({ html: z.string(), failureSummary: z.string() })) }),
+  z.object({
+    id: z.string(),
+    help: z.string(),
+    nodes: z.array(z.object({ html: z.string(), failureSummary: z.string() })),
+  }),
 );
 
 export function launchBrowser(): Promise<Browser> {
@@ -68,15 +72,18 @@ export class WatchedPage {
       timezoneId: 'Europe/Berlin',
     });
     const watched = new WatchedPage(await context.newPage(), origin);
-    watched.page.setDefaultTimeout(10_000);
-    await watched.page.goto(`${origin}${path}`);
+    watched.page.setDefaultTimeout(30_000);
+    await watched.page.goto(`${origin}${path}`, { waitUntil: 'domcontentloaded' });
     return watched;
   }
 
   async axe(): Promise<string[]> {
     await this.page.evaluate(axe.source);
     const found = violations.parse(await this.page.evaluate('axe.run().then((result) => result.violations)'));
-    return found.map(({ id, help, nodes }) => `${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
+    return found.map(
+      ({ id, help, nodes }) =>
+        `${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`,
+    );
   }
 
   async picture(folder: string, name: string): Promise<void> {

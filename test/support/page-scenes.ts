@@ -214,7 +214,11 @@ export function stuck(now: number): Told {
       target: 'mvoice',
       from: 'evicting',
       to: 'stuck',
-      reason: { code: 'failed', message: '', text: 'asked twice to leave, 0 of 4,310 MiB came back; tried again in 5 s' },
+      reason: {
+        code: 'failed',
+        message: '',
+        text: 'asked twice to leave, 0 of 4,310 MiB came back; tried again in 5 s',
+      },
     }),
   );
   return told;
@@ -226,7 +230,8 @@ export function outOfMemory(now: number): Told {
     line(now - 40_000, 'out_of_memory', {
       job: 'j_oom1k3v9x2m7q1t5w8zb',
       target: 'comfyui',
-      message: 'CUDA out of memory. Tried to allocate 2.25 GiB. GPU 0 has a total capacity of 15.99 GiB of which 1.06 GiB is free.',
+      message:
+        'CUDA out of memory. Tried to allocate 2.25 GiB. GPU 0 has a total capacity of 15.99 GiB of which 1.06 GiB is free.',
     }),
     line(now - 38_000, 'job', {
       change: 'ended',
@@ -265,13 +270,22 @@ export function stale(now: number): Told {
   });
   card(told, { used_mib: null, free_mib: null, driver_reserved_mib: null, foreign_mib: null, utilization_pct: null });
   card(told, { temperature_c: null, power_w: null });
-  return { ...told, history: told.history.filter((each) => each.event !== 'gpu' || Date.parse(each.at) < now - 42_000) };
+  return {
+    ...told,
+    history: told.history.filter((each) => each.event !== 'gpu' || Date.parse(each.at) < now - 42_000),
+  };
 }
 
 export function consumerDown(now: number): Told {
   const told = calm(now);
   const error = 'connection refused at 127.0.0.1:8766';
-  hold(told, 'mvoice', { health: 'down', health_error: error, residency: 'unknown', gpu_resident_mib: null, failed_requests: 2 });
+  hold(told, 'mvoice', {
+    health: 'down',
+    health_error: error,
+    residency: 'unknown',
+    gpu_resident_mib: null,
+    failed_requests: 2,
+  });
   told.history.push(line(now - 100_000, 'consumer', { consumer: 'mvoice', health: 'down', health_error: error }));
   return told;
 }

@@ -34,7 +34,8 @@ export interface Story {
   readonly usedMib: number;
 }
 
-export const nameOf = ({ consumer, model }: StoryTarget): string => (model === null ? consumer : `${consumer}/${model}`);
+export const nameOf = ({ consumer, model }: StoryTarget): string =>
+  model === null ? consumer : `${consumer}/${model}`;
 export const iso = (at: number): string => new Date(at).toISOString();
 
 /** Knuth's linear congruential generator (MMIX): good enough for a story. */

@@ -41,7 +41,11 @@ export class PretendPlane {
   async open(): Promise<void> {
     const bind = [{ host: '127.0.0.1', port: this.#port }];
     const configuration = new HeldConfiguration(sampleConfiguration({ bind }));
-    this.#server = createServer({ configuration, log: new SilentLog(), routes: [...this.#routes(), ...createUiRoutes()] });
+    this.#server = createServer({
+      configuration,
+      log: new SilentLog(),
+      routes: [...this.#routes(), ...createUiRoutes()],
+    });
     const [address] = await this.#server.listen();
     this.#port = address?.port ?? 0;
   }
@@ -62,7 +66,12 @@ export class PretendPlane {
   }
 
   #routes(): Route[] {
-    const get = (path: string, handler: (exchange: Exchange) => void): Route => ({ method: 'GET', path, needs: 'ask', handler });
+    const get = (path: string, handler: (exchange: Exchange) => void): Route => ({
+      method: 'GET',
+      path,
+      needs: 'ask',
+      handler,
+    });
     const act = (exchange: Exchange) => {
       this.actions.push(`${exchange.req.method} ${exchange.path}${exchange.query}`);
       exchange.req.resume();
@@ -92,6 +101,7 @@ export class PretendPlane {
     const asked = new URLSearchParams(exchange.query);
     const [from, to] = [Number(asked.get('from')), Number(asked.get('to'))];
     const records = this.scene.history.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) <= to);
+    records.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
     sendJson(exchange, 200, {
       from: new Date(from).toISOString(),
       to: new Date(to).toISOString(),

@@ -33,7 +33,11 @@ async function withPlane(scene: Scene, use: (plane: PretendPlane) => Promise<voi
 const STATES: readonly { name: string; scene: (now: number) => Scene; says: RegExp }[] = [
   { name: 'empty', scene: scenes.empty, says: /nvidia-smi is not installed/ },
   { name: 'calm', scene: scenes.calm, says: /All is well, nothing waits/ },
-  { name: 'busy', scene: scenes.busy, says: /ollama is answering with qwen3:8b.*3 jobs wait: comfyui needs 7\.5 GiB more/ },
+  {
+    name: 'busy',
+    scene: scenes.busy,
+    says: /ollama is answering with qwen3:8b.*3 jobs wait: comfyui needs 7\.5 GiB more/,
+  },
   { name: 'evicting', scene: scenes.evicting, says: /mvoice is leaving the card/ },
   { name: 'stuck', scene: scenes.stuck, says: /mvoice was asked to leave the card and keeps 4\.2 GiB/ },
   { name: 'out-of-memory', scene: scenes.outOfMemory, says: /comfyui ran out of GPU memory at/ },
@@ -65,7 +69,10 @@ for (const { name, scene, says } of STATES) {
 
 /** History is in, and the canvas is painted with it. */
 async function settled({ page }: WatchedPage): Promise<void> {
-  await page.getByText(/mGPUmanager started|is on the card|ran \d/).first().waitFor();
+  await page
+    .getByText(/mGPUmanager started|is on the card|ran \d/)
+    .first()
+    .waitFor();
   await page.evaluate('new Promise((resolve) => setTimeout(resolve, 400))');
 }
 
@@ -83,7 +90,11 @@ describe('the page: disconnected and back', () => {
         await plane.close();
         await watched.page.getByText(/No contact with the daemon since/).waitFor();
         await watched.picture(PICTURES, `disconnected-${looks.width}-${looks.scheme}`);
-        assert.equal(await watched.page.getByRole('button', { name: /Cancel|evict|Drain/ }).count(), 0, 'no action without contact');
+        assert.equal(
+          await watched.page.getByRole('button', { name: /Cancel|evict|Drain/ }).count(),
+          0,
+          'no action without contact',
+        );
         assert.deepEqual(await watched.axe(), []);
         // The jobs ended while nobody listened: they must not haunt the page.
         plane.scene = scenes.calm(Date.now());
@@ -145,8 +156,9 @@ test('keys on the timeline: every lane can be read at one instant', async () => 
     for (let presses = 0; presses < 12; presses += 1) await watched.page.keyboard.press('ArrowLeft');
     const reading = watched.page.locator('.reading');
     await reading.waitFor();
-    const text = await reading.innerText();
-    for (const name of ['mvoice', 'whisper-server', 'ollama', 'comfyui', 'VRAM used', 'Waiting']) assert.ok(text.includes(name));
+    const text = String(await reading.textContent());
+    for (const name of ['mvoice', 'whisper-server', 'ollama', 'comfyui', 'VRAM used', 'Waiting'])
+      assert.ok(text.includes(name));
     await watched.picture(PICTURES, 'reading-1280-light');
     await watched.close();
   });
@@ -174,12 +186,18 @@ test('a job has a page of its own, reached by its address and from the overview'
     await withPlane(scenes.outOfMemory(Date.now()), async (plane) => {
       const path = '/ui/jobs/j_oom1k3v9x2m7q1t5w8zb';
       const watched = await WatchedPage.open(browser, plane.url, looks, path);
-      await watched.page.getByText(/Failed \(gpu_out_of_memory\)/).first().waitFor();
+      await watched.page
+        .getByText(/Failed \(gpu_out_of_memory\)/)
+        .first()
+        .waitFor();
       await watched.page.evaluate('new Promise((resolve) => setTimeout(resolve, 400))');
       await watched.picture(PICTURES, `job-${looks.width}-${looks.scheme}`);
       assert.deepEqual(await watched.axe(), []);
       await watched.page.getByRole('link', { name: '← Overview' }).click();
-      await watched.page.getByRole('link', { name: /out of GPU memory: CUDA/ }).first().click();
+      await watched.page
+        .getByRole('link', { name: /out of GPU memory: CUDA/ })
+        .first()
+        .click();
       await watched.page.waitForURL(`**${path}`);
       assert.deepEqual(watched.complaints, []);
       await watched.close();
@@ -194,7 +212,13 @@ test('names with markup in them are text', async () => {
   const now = Date.now();
   Object.assign(scene.consumers.mvoice ?? {}, { health: 'down', health_error: MARKUP });
   scene.status.jobs = [
-    scenes.job('j_markupk3v9x2m7q1t5w8', { model: MARKUP, client: MARKUP, queued_at: iso(now), waited_ms: 0, reason: { code: 'x', text: MARKUP } }),
+    scenes.job('j_markupk3v9x2m7q1t5w8', {
+      model: MARKUP,
+      client: MARKUP,
+      queued_at: iso(now),
+      waited_ms: 0,
+      reason: { code: 'x', text: MARKUP },
+    }),
   ];
   scene.history.push(scenes.line(now, 'out_of_memory', { job: 'j_m', target: `ollama/${MARKUP}`, message: MARKUP }));
   await withPlane(scene, async (plane) => {
@@ -226,9 +250,9 @@ test('a thousand waiting jobs: only rows in sight exist, and all can be reached'
   await withPlane({ ...scene, jobs: waiting }, async (plane) => {
     const watched = await WatchedPage.open(browser, plane.url, { width: 1280, scheme: 'light' });
     await watched.page.getByText('0 running, 1000 waiting').waitFor();
-    await watched.page.waitForFunction('document.querySelector("[role=table]")?.getAttribute("aria-rowcount") === "1000"');
+    await watched.page.waitForFunction('document.querySelector(".row")?.getAttribute("aria-setsize") === "1000"');
     assert.ok((await watched.page.locator('.row').count()) < 60);
-    await watched.page.locator('[role=table]').focus();
+    await watched.page.locator('.rows').focus();
     await watched.page.keyboard.press('End');
     await watched.page.getByText('place 1000', { exact: true }).waitFor();
     assert.deepEqual(await watched.axe(), []);

@@ -35,10 +35,14 @@ function troublesOf(world: World, status: Status): string[] {
   const entries = Object.entries(status.consumers);
   return [
     ...entries.filter(([, { health }]) => health === 'down').map(([name, consumer]) => down(world, name, consumer)),
-    ...entries.filter(([, consumer]) => consumer.residency === 'stuck').map(([name, consumer]) => stuck(name, consumer)),
+    ...entries
+      .filter(([, consumer]) => consumer.residency === 'stuck')
+      .map(([name, consumer]) => stuck(name, consumer)),
     ...outOfMemory(world),
     ...reading(status, world.now()),
-    ...(status.config.error === null ? [] : ['The configuration on disk was refused; the one before it stays in force.']),
+    ...(status.config.error === null
+      ? []
+      : ['The configuration on disk was refused; the one before it stays in force.']),
     ...(status.state === 'draining' ? [draining(status)] : []),
   ];
 }
@@ -58,7 +62,9 @@ function stuck(name: string, consumer: Consumer): string {
 function outOfMemory(world: World): string[] {
   const last = world.happenings.findLast((each) => each.event === 'out_of_memory');
   if (last?.event !== 'out_of_memory' || world.now() - last.at > NEWS_MS) return [];
-  return [`${last.target} ran out of GPU memory at ${timeOfDay(last.at)}. Its size was raised, so that it gets more room next time.`];
+  return [
+    `${last.target} ran out of GPU memory at ${timeOfDay(last.at)}. Its size was raised, so that it gets more room next time.`,
+  ];
 }
 
 function reading({ gpu }: Status, now: number): string[] {
@@ -71,7 +77,8 @@ function reading({ gpu }: Status, now: number): string[] {
 }
 
 function draining({ scheduler }: Status): string {
-  const rest = scheduler.in_flight === 0 ? 'nothing runs any more' : `${count(scheduler.in_flight, 'job')} still running`;
+  const rest =
+    scheduler.in_flight === 0 ? 'nothing runs any more' : `${count(scheduler.in_flight, 'job')} still running`;
   return `No new jobs are taken: ${rest}. Resume to go on.`;
 }
 

@@ -65,7 +65,8 @@ function ended(job: Job): Told {
   const [waited, ran] = [waitedMs(job), ranMs(job)];
   const times = [ran === null ? '' : `ran ${span(ran)}`, waited >= 50 ? `waited ${span(waited)}` : ''].filter(Boolean);
   const base = { consumer: job.consumer, job: job.id };
-  if (job.end === 'done') return { ...base, text: `${name}: ${what} done, ${times.join(', ')}.`, tone: 'good', mark: '✓' };
+  if (job.end === 'done')
+    return { ...base, text: `${name}: ${what} done, ${times.join(', ')}.`, tone: 'good', mark: '✓' };
   const how = ENDS[job.end ?? ''] ?? job.end ?? 'ended';
   const cause = job.message ?? job.code;
   const text = `${name}: ${what} ${how}${cause === null ? '' : `: ${cause}`}`;

@@ -47,7 +47,9 @@ export class World {
   #beyond(shown: readonly Job[]): Job[] {
     const last = shown.filter(({ state }) => state === 'waiting').at(-1)?.queued_at ?? '';
     const ids = new Set(shown.map(({ id }) => id));
-    return [...this.jobs.values()].filter((job) => job.state === 'waiting' && !ids.has(job.id) && job.queued_at >= last);
+    return [...this.jobs.values()].filter(
+      (job) => job.state === 'waiting' && !ids.has(job.id) && job.queued_at >= last,
+    );
   }
 
   /** All that wait, where status could not show them all. */
@@ -66,7 +68,8 @@ export class World {
     if (happening.event === 'consumer') this.#takeHealth(happening.consumer, happening.health, happening.health_error);
     if (happening.event === 'target') this.#takeResidency(happening.target, happening.to);
     this.happenings.push(happening);
-    if (this.happenings.length > MOST_HAPPENINGS * 1.1) this.happenings.splice(0, this.happenings.length - MOST_HAPPENINGS);
+    if (this.happenings.length > MOST_HAPPENINGS * 1.1)
+      this.happenings.splice(0, this.happenings.length - MOST_HAPPENINGS);
   }
 
   #takeJob(change: string, job: Job): void {
@@ -107,7 +110,10 @@ export class World {
     const knownFrom = this.knownFrom ?? Infinity;
     const first = this.happenings[0]?.at ?? Infinity;
     const until = Math.min(knownFrom, first);
-    const older = [...stretch.before.map((happening) => ({ ...happening, at: Math.min(happening.at, stretch.from) })), ...stretch.records];
+    const older = [
+      ...stretch.before.map((happening) => ({ ...happening, at: Math.min(happening.at, stretch.from) })),
+      ...stretch.records,
+    ];
     const rest = this.happenings.filter(({ at }) => at >= until);
     this.happenings = [...older.filter(({ at }) => at < until), ...rest];
     this.knownFrom = Math.min(knownFrom, stretch.from);

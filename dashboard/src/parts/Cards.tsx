@@ -27,12 +27,14 @@ function NoCard({ status }: { status: Status }) {
   return (
     <div class="empty">
       <p>
-        <strong>No card can be read.</strong> {source === 'none' ? 'The configuration says gpu.source: none.' : 'Tried: nvidia-smi.'}
+        <strong>No card can be read.</strong>{' '}
+        {source === 'none' ? 'The configuration says gpu.source: none.' : 'Tried: nvidia-smi.'}
         {error !== null && <> It said: {error}</>}
       </p>
       <p>
-        Jobs are brokered all the same, with the sizes from the configuration. To see the card: install the NVIDIA driver so
-        that <code>nvidia-smi</code> works for this account; without one, <code>gpu.total_mib</code> says how much there is.
+        Jobs are brokered all the same, with the sizes from the configuration. To see the card: install the NVIDIA
+        driver so that <code>nvidia-smi</code> works for this account; without one, <code>gpu.total_mib</code> says how
+        much there is.
       </p>
     </div>
   );
@@ -63,9 +65,13 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
             data-colour={block.colour === null ? undefined : block.colour % 10}
             style={{ flexGrow: block.mib / total }}
           >
-            <button type="button" title={said(block)} aria-label={said(block)} onClick={() => pick(`${block.kind} ${block.name}`)}>
-              <span class="block-name">{block.name}</span>{' '}
-              <span class="block-size">{gib(block.mib)}</span>
+            <button
+              type="button"
+              title={said(block)}
+              aria-label={said(block)}
+              onClick={() => pick(`${block.kind} ${block.name}`)}
+            >
+              <span class="block-name">{block.name}</span> <span class="block-size">{gib(block.mib)}</span>
             </button>
           </li>
         ))}
@@ -83,6 +89,7 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
   );
 }
 
-const figure = (value: number | null, unit: string): string => (value === null ? UNKNOWN : `${Math.round(value)}${unit}`);
+const figure = (value: number | null, unit: string): string =>
+  value === null ? UNKNOWN : `${Math.round(value)}${unit}`;
 
 const said = ({ name, mib, source }: Block): string => `${name} ${gib(mib)}${source === null ? '' : `, ${source}`}`;

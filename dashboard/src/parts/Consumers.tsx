@@ -23,8 +23,8 @@ function NoConsumers({ file }: { file: string | null }) {
   return (
     <div class="empty">
       <p>
-        <strong>No service stands behind this daemon yet.</strong> <code>mgpu discover</code> looks at the usual ports and
-        prints a configuration. The smallest one{file === null ? '' : `, in ${file}`}:
+        <strong>No service stands behind this daemon yet.</strong> <code>mgpu discover</code> looks at the usual ports
+        and prints a configuration. The smallest one{file === null ? '' : `, in ${file}`}:
       </p>
       <pre>{'routes: { llm: ollama }\nconsumers:\n  ollama: { kind: ollama }'}</pre>
     </div>
@@ -116,30 +116,41 @@ function Held({ held }: { held: Consumer | Model }) {
   return (
     <span class="figure held">
       {gib(held.gpu_resident_mib)}
-      {held.gpu_resident_source !== null && <small> {held.gpu_resident_source}</small>}
+      {held.gpu_resident_mib !== null && held.gpu_resident_source !== null && (
+        <small> {held.gpu_resident_source}</small>
+      )}
     </span>
   );
 }
 
 function LastUsed({ at, now }: { at: number | null; now: number }) {
   return (
-    <span title={at === null ? 'not since the start' : utc(at)}>{at === null ? 'never used' : `used ${ago(at, now)}`}</span>
+    <span title={at === null ? 'not since the start' : utc(at)}>
+      {at === null ? 'never used' : `used ${ago(at, now)}`}
+    </span>
   );
 }
 
 function Actions({ shared, target, held }: { shared: Shared; target: string; held: Consumer | Model }) {
   if (!mayOperate(shared)) return null;
+  // What does not answer can neither be loaded nor be asked to leave.
+  const answers = !('health' in held) || held.health !== 'down';
   const on = held.residency === 'resident' || held.residency === 'stuck' || held.residency === 'unknown';
   const off = held.residency === 'absent' || held.residency === 'parked' || held.residency === 'unknown';
   const kinds: Exclude<Action['kind'], 'cancel' | 'drain' | 'resume'>[] = [
-    ...(off ? (['load'] as const) : []),
-    ...(on ? (['evict'] as const) : []),
+    ...(off && answers ? (['load'] as const) : []),
+    ...(on && answers ? (['evict'] as const) : []),
     held.pinned ? 'unpin' : 'pin',
   ];
   return (
     <span class="actions">
       {kinds.map((kind) => (
-        <button key={kind} type="button" aria-label={`${kind} ${target}`} onClick={() => shared.want({ kind, subject: target })}>
+        <button
+          key={kind}
+          type="button"
+          aria-label={`${kind} ${target}`}
+          onClick={() => shared.want({ kind, subject: target })}
+        >
           {kind}
         </button>
       ))}

@@ -5,14 +5,16 @@ import { type Told, tell } from '../data/tell.js';
 import { jobPath, Link } from './Link.js';
 import { colourOf, type Shared } from './state.js';
 import { Time } from './Time.js';
+import { useNarrow } from './use-narrow.js';
 
 const FIRST = 40;
+const FIRST_NARROW = 12;
 const MORE = 100;
 
 export function Happened({ shared }: { shared: Shared }) {
   const { world, now } = shared;
   const [consumer, setConsumer] = useState('');
-  const [most, setMost] = useState(FIRST);
+  const [most, setMost] = useState(useNarrow() ? FIRST_NARROW : FIRST);
   const names = Object.keys(world.status?.consumers ?? {});
   const { lines, more } = newest(world.happenings, consumer, most);
   return (
@@ -36,7 +38,11 @@ export function Happened({ shared }: { shared: Shared }) {
         {lines.map(({ at, told, key }) => (
           <li key={key} class={told.tone}>
             <Time at={at} now={now} seconds />
-            <i class="mark" data-colour={told.consumer === null ? undefined : colourOf(world, told.consumer)} aria-hidden="true">
+            <i
+              class="mark"
+              data-colour={told.consumer === null ? undefined : colourOf(world, told.consumer)}
+              aria-hidden="true"
+            >
               {told.mark}
             </i>
             <span>

@@ -73,8 +73,8 @@ export function Banner({ shared }: { shared: Shared }) {
   if (whoami === null || whoami.may_operate) return null;
   return (
     <p class="banner look">
-      <strong>Look only:</strong> act from {whoami.operators.length === 0 ? 'nowhere yet' : whoami.operators.join(', ')}.{' '}
-      <span class="why">{whoami.look_only}</span>
+      <strong>Look only:</strong> act from {whoami.operators.length === 0 ? 'nowhere yet' : whoami.operators.join(', ')}
+      . <span class="why">{whoami.look_only}</span>
     </p>
   );
 }

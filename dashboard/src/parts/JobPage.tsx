@@ -45,17 +45,25 @@ export function JobPage({ shared, id }: { shared: Shared; id: string }) {
 function Life({ shared, job }: { shared: Shared; job: Job }) {
   const { world, now } = shared;
   const phases = lifeOf(job, world.happenings, now);
-  const total = Math.max(1, phases.reduce((ms, { from, to }) => ms + to - from, 0));
+  const total = Math.max(
+    1,
+    phases.reduce((ms, { from, to }) => ms + to - from, 0),
+  );
   return (
     <>
       <p class="job-about">
         <i class="dot" data-colour={colourOf(world, job.consumer)} aria-hidden="true" />
-        <strong>{targetName(job.consumer, job.model)}</strong> {job.capability ?? 'request'}, {job.class}, from {job.client}
+        <strong>{targetName(job.consumer, job.model)}</strong> {job.capability ?? 'request'}, {job.class}, from{' '}
+        {job.client}
       </p>
       <p class={`job-end ${job.end === 'done' || job.end === null ? '' : 'bad'}`}>{endText(job)}</p>
       <div class="strip" aria-hidden="true" data-colour={colourOf(world, job.consumer)}>
         {phases.map((phase) => (
-          <span key={`${phase.from} ${phase.text}`} class={phase.kind} style={{ flexGrow: (phase.to - phase.from) / total }}>
+          <span
+            key={`${phase.from} ${phase.text}`}
+            class={phase.kind}
+            style={{ flexGrow: (phase.to - phase.from) / total }}
+          >
             <b>{phase.title}</b> {span(phase.to - phase.from)}
           </span>
         ))}

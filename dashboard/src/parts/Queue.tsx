@@ -24,7 +24,8 @@ export function Queue({ shared, status }: { shared: Shared; status: Status }) {
       </div>
       {jobs.length === 0 ? (
         <p class="empty">
-          Nothing runs and nothing waits. {count(status.scheduler.total_jobs, 'job has', 'jobs have')} ended since the start.
+          Nothing runs and nothing waits. {count(status.scheduler.total_jobs, 'job has', 'jobs have')} ended since the
+          start.
         </p>
       ) : (
         <VirtualRows
@@ -55,32 +56,34 @@ function JobRow({ shared, job }: { shared: Shared; job: Job }) {
   const mayCancel = mayOperate(shared) || (world.contact.kind === 'live' && world.whoami?.address === job.client);
   return (
     <>
-      <span class="age" role="cell" title={`came ${wholeSpan(ageMs)} ago`}>
+      <span class="age" title={`came ${wholeSpan(ageMs)} ago`}>
         {wholeSpan(ageMs)}
       </span>
-      <span class="what" role="cell">
+      <span class="what">
         <i class="dot" data-colour={colourOf(world, job.consumer)} aria-hidden="true" />
         <Link shared={shared} to={jobPath(job.id)}>
           {job.consumer}
         </Link>
         {job.model !== null && <span class="model">{job.model}</span>}
       </span>
-      <span class="kind" role="cell">
+      <span class="kind">
         {job.capability ?? 'request'}
         <span class="class"> {job.class}</span>
       </span>
-      <span class="client" role="cell">
-        {job.client}
-      </span>
-      <span class="reason" role="cell" title={reasonText(job)}>
+      <span class="client">{job.client}</span>
+      <span class="reason" title={reasonText(job)}>
         {reasonText(job)}
         {job.state === 'waiting' && job.expected_wait_ms !== null && (
           <span class="expected"> about {span(Math.max(1000, job.expected_wait_ms))}</span>
         )}
       </span>
-      <span class="action" role="cell">
+      <span class="action">
         {mayCancel && (
-          <button type="button" aria-label={`Cancel ${job.id}`} onClick={() => shared.want({ kind: 'cancel', subject: job.id })}>
+          <button
+            type="button"
+            aria-label={`Cancel ${job.id}`}
+            onClick={() => shared.want({ kind: 'cancel', subject: job.id })}
+          >
             Cancel
           </button>
         )}

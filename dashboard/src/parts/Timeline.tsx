@@ -64,7 +64,7 @@ export function Timeline({ shared }: { shared: Shared }) {
         </div>
       </div>
       <div class="canvas-box">
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the picture is moved, zoomed and read with keys. */}
+        {/* biome-ignore lint/a11y/useSemanticElements: a canvas is no image file, and says what it shows. */}
         <canvas
           ref={canvas}
           role="img"
@@ -78,7 +78,13 @@ export function Timeline({ shared }: { shared: Shared }) {
           }}
         />
         {reading !== null && spot !== null && (
-          <Reading at={spot.at} x={spot.x} width={width} lines={reading} note={hit === null ? null : hitText(hit, lanes)} />
+          <Reading
+            at={spot.at}
+            x={spot.x}
+            width={width}
+            lines={reading}
+            note={hit === null ? null : hitText(hit, lanes)}
+          />
         )}
       </div>
       <p class="hint">Drag or arrow keys to go back, Ctrl+wheel or + and − to zoom; a block opens its job.</p>

@@ -52,7 +52,10 @@ function heldBy(name: string, consumer: Consumer, colour: number): Block[] {
   if (rest <= 0) return models;
   const source = consumer.gpu_resident_source;
   const off = consumer.residency === 'absent' || models.length > 0;
-  return [...models, { kind: off ? 'residue' : 'target', name: off ? `${name} residue` : name, colour, mib: rest, source }];
+  return [
+    ...models,
+    { kind: off ? 'residue' : 'target', name: off ? `${name} residue` : name, colour, mib: rest, source },
+  ];
 }
 
 function nobody(kind: Block['kind'], name: string, mib: number | null): Block[] {

@@ -45,12 +45,27 @@ function waits(job: Job, from: number, to: number): Phase[] {
 function runs(job: Job, happenings: readonly Happening[], from: number, to: number): Phase[] {
   const target = targetName(job.consumer, job.model);
   const begun = happenings.find(
-    (each) => each.event === 'target' && each.to === 'loading' && isAbout(each.target, target, job) && each.at >= from - 60_000 && each.at <= to,
+    (each) =>
+      each.event === 'target' &&
+      each.to === 'loading' &&
+      isAbout(each.target, target, job) &&
+      each.at >= from - 60_000 &&
+      each.at <= to,
   );
   const loaded =
-    begun && happenings.find((each) => each.event === 'target' && each.to === 'resident' && isAbout(each.target, target, job) && each.at > begun.at);
+    begun &&
+    happenings.find(
+      (each) =>
+        each.event === 'target' && each.to === 'resident' && isAbout(each.target, target, job) && each.at > begun.at,
+    );
   const loadEnd = loaded === undefined || begun === undefined ? from : Math.min(to, Math.max(from, loaded.at));
-  const run: Phase = { kind: 'run', title: job.state === 'ended' ? 'Ran' : 'Runs', text: `${job.consumer} worked for it`, from: loadEnd, to };
+  const run: Phase = {
+    kind: 'run',
+    title: job.state === 'ended' ? 'Ran' : 'Runs',
+    text: `${job.consumer} worked for it`,
+    from: loadEnd,
+    to,
+  };
   if (loadEnd - from < 50) return [run];
   return [{ kind: 'load', title: 'Loaded', text: `${target} came onto the card`, from, to: loadEnd }, run];
 }

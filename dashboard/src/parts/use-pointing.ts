@@ -109,4 +109,3 @@ function key(event: KeyboardEvent, { layoutRef, now, view, spot, setView, setSpo
       return false;
   }
 }
-

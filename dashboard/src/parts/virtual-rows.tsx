@@ -15,7 +15,7 @@ export interface VirtualRowsProps<T> {
 }
 
 export function VirtualRows<T>({ items, label, rowHeight, keyOf, row }: VirtualRowsProps<T>) {
-  const box = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLOListElement>(null);
   const [top, setTop] = useState(0);
   const scrolls = items.length > ALL_UP_TO;
   const inSight = scrolls ? Math.ceil(((box.current?.clientHeight ?? 480) || 480) / rowHeight) : items.length;
@@ -27,22 +27,20 @@ export function VirtualRows<T>({ items, label, rowHeight, keyOf, row }: VirtualR
     if (element !== null && element.scrollTop !== top) setTop(element.scrollTop);
   });
   return (
-    <div
+    <ol
       ref={box}
       class={`rows ${scrolls ? 'scrolls' : ''}`}
-      role="table"
       aria-label={label}
-      aria-rowcount={items.length}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys.
       tabIndex={scrolls ? 0 : undefined}
+      style={{ paddingTop: `${first * rowHeight}px`, paddingBottom: `${(items.length - last) * rowHeight}px` }}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
-      <div class="room" role="presentation" style={{ height: `${first * rowHeight}px` }} />
       {items.slice(first, last).map((item, index) => (
-        <div key={keyOf(item)} class="row" role="row" aria-rowindex={first + index + 1}>
+        <li key={keyOf(item)} class="row" aria-setsize={items.length} aria-posinset={first + index + 1}>
           {row(item, first + index)}
-        </div>
+        </li>
       ))}
-      <div class="room" role="presentation" style={{ height: `${(items.length - last) * rowHeight}px` }} />
-    </div>
+    </ol>
   );
 }

@@ -1,8 +1,8 @@
 /** Paints one consumer's lane: residency behind, jobs before it, points on top. Owns nothing. */
 import { span as duration } from '../data/words.js';
 import { clip, line } from './draw.js';
-import { type LaidLane, type Layout, xOf } from './layout.js';
 import type { JobBar, Point, Span } from './lanes.js';
+import { type LaidLane, type Layout, xOf } from './layout.js';
 import { COLOURS, type Theme } from './theme.js';
 
 export function drawLane(
@@ -17,7 +17,10 @@ export function drawLane(
   clip(context, layout, () => {
     for (const { row, top, height } of laid.rows) {
       context.strokeStyle = theme.line;
-      line(context, [[layout.left, top + height + 0.5], [layout.right, top + height + 0.5]]);
+      line(context, [
+        [layout.left, top + height + 0.5],
+        [layout.right, top + height + 0.5],
+      ]);
       for (const span of row.spans) drawResidency(context, layout, span, top, height, colour, theme);
       for (const bar of row.jobs) drawJob(context, layout, bar, top, height, colour, now, theme);
       for (const point of row.points) drawPoint(context, layout, point, top, height, theme);
@@ -71,8 +74,18 @@ function drawResidency(
   context.fillStyle = colour;
   context.globalAlpha = 0.24;
   context.beginPath();
-  if (state === 'loading') polygon(context, [[x, bottom], [end, top], [end, bottom]]);
-  else if (state === 'evicting') polygon(context, [[x, top], [end, bottom], [x, bottom]]);
+  if (state === 'loading')
+    polygon(context, [
+      [x, bottom],
+      [end, top],
+      [end, bottom],
+    ]);
+  else if (state === 'evicting')
+    polygon(context, [
+      [x, top],
+      [end, bottom],
+      [x, bottom],
+    ]);
   else if (state === 'resident' || state === 'stuck') context.rect(x, top, end - x, height);
   else if (state === 'parked') context.rect(x, bottom - 4, end - x, 4);
   context.fill();
@@ -158,8 +171,19 @@ function drawPoint(
   context.lineWidth = 1.5;
   context.beginPath();
   // A triangle that points down: it left. A diamond: something went wrong.
-  if (bad) polygon(context, [[x, top + 1], [x + 6, top + 7], [x, top + 13], [x - 6, top + 7]]);
-  else polygon(context, [[x - 5, top + height - 8], [x + 5, top + height - 8], [x, top + height]]);
+  if (bad)
+    polygon(context, [
+      [x, top + 1],
+      [x + 6, top + 7],
+      [x, top + 13],
+      [x - 6, top + 7],
+    ]);
+  else
+    polygon(context, [
+      [x - 5, top + height - 8],
+      [x + 5, top + height - 8],
+      [x, top + height],
+    ]);
   context.stroke();
   context.fill();
 }

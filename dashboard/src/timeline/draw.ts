@@ -56,7 +56,10 @@ function drawMemory(context: CanvasRenderingContext2D, { layout, cards }: Pictur
     context.strokeStyle = theme.muted;
     context.setLineDash([3, 3]);
     for (const { totalMib } of cards) {
-      line(context, [[layout.left, yOf(totalMib)], [layout.right, yOf(totalMib)]]);
+      line(context, [
+        [layout.left, yOf(totalMib)],
+        [layout.right, yOf(totalMib)],
+      ]);
     }
     context.setLineDash([]);
     for (const [index, series] of cards.entries()) drawCard(context, layout, series, yOf, index, theme);
@@ -109,7 +112,15 @@ function pieces(points: CardSeries['points']): { at: number; usedMib: number }[]
 
 function drawQueue(context: CanvasRenderingContext2D, { layout, queue, now }: Picture, theme: Theme): void {
   const { top, height } = layout.queue;
-  name(context, layout, top, height, 'Waiting', queue.most === 0 ? 'nobody' : `up to ${count(queue.most, 'job')}`, theme);
+  name(
+    context,
+    layout,
+    top,
+    height,
+    'Waiting',
+    queue.most === 0 ? 'nobody' : `up to ${count(queue.most, 'job')}`,
+    theme,
+  );
   const most = Math.max(3, queue.most);
   const yOf = (length: number): number => top + height - (length / most) * (height - 2);
   clip(context, layout, () => {
@@ -130,7 +141,10 @@ function drawQueue(context: CanvasRenderingContext2D, { layout, queue, now }: Pi
     context.fill();
     context.globalAlpha = 1;
     context.strokeStyle = theme.line;
-    line(context, [[layout.left, yOf(0) + 0.5], [layout.right, yOf(0) + 0.5]]);
+    line(context, [
+      [layout.left, yOf(0) + 0.5],
+      [layout.right, yOf(0) + 0.5],
+    ]);
   });
 }
 
@@ -153,7 +167,10 @@ function drawCursor(context: CanvasRenderingContext2D, { layout, cursor }: Pictu
   if (x < layout.left || x > layout.right) return;
   context.strokeStyle = theme.text;
   context.lineWidth = 1;
-  line(context, [[x, layout.memory.top], [x, layout.axisTop + 2]]);
+  line(context, [
+    [x, layout.memory.top],
+    [x, layout.axisTop + 2],
+  ]);
 }
 
 /** In the gutter, or above what it names where there is none. */

@@ -144,7 +144,12 @@ class LaneBuilder {
     const row = this.#row(target);
     row.jobs.push({ job, queuedAt: Date.parse(job.queued_at), from: startOf(job), to: at });
     if (job.state !== 'ended' || job.end === 'done' || job.end === 'cancelled') return;
-    row.points.push({ at, kind: 'bad_end', text: tell({ event: 'job', change: 'ended', at, job })?.text ?? '', job: job.id });
+    row.points.push({
+      at,
+      kind: 'bad_end',
+      text: tell({ event: 'job', change: 'ended', at, job })?.text ?? '',
+      job: job.id,
+    });
   }
 
   /** The daemon was not there: what it last knew ends where its word ended. */

@@ -65,7 +65,7 @@ const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400
 
 /** Round times, about one every 90 pixels. */
 export function ticks(layout: Layout): number[] {
-  const wanted = ((layout.to - layout.from) / Math.max(2, (layout.right - layout.left) / 90)) / 1000;
+  const wanted = (layout.to - layout.from) / Math.max(2, (layout.right - layout.left) / 90) / 1000;
   const stepMs = (STEPS_S.find((step) => step >= wanted) ?? 14_400) * 1000;
   // Round on the reader's own clock, which half hours off UTC shift.
   const shift = new Date(layout.from).getTimezoneOffset() * 60_000;

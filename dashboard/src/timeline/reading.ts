@@ -1,8 +1,8 @@
 /** What every lane shows at one instant, in words, and what lies under the pointer. Pure. */
 import { tell } from '../data/tell.js';
 import { gib, span } from '../data/words.js';
-import { type Layout, xOf } from './layout.js';
 import type { JobBar, Lane, Point, Row } from './lanes.js';
+import { type Layout, xOf } from './layout.js';
 import type { CardSeries, QueueSeries } from './series.js';
 
 export interface ReadingLine {
