@@ -70,8 +70,9 @@ export class HistoryWriter {
     if (oldest.done !== true) this.#standing.delete(oldest.value);
   }
 
-  /** Resolves when everything added so far is in the file, or when the disk refused it. */
+  /** Resolves when everything added so far is in the file, or when the disk refused it. Before the start: at once. */
   flush(): Promise<void> {
+    if (this.#timer === null) return Promise.resolve();
     this.#turn = this.#turn.then(() => this.#guarded(() => this.#write()));
     return this.#turn;
   }
@@ -80,6 +81,7 @@ export class HistoryWriter {
     if (this.#timer === null) return;
     clearInterval(this.#timer);
     await this.flush();
+    this.#timer = null;
   }
 
   async #continueNewest(): Promise<void> {

@@ -72,7 +72,7 @@ export class WatchedPage {
       timezoneId: 'Europe/Berlin',
     });
     const watched = new WatchedPage(await context.newPage(), origin);
-    watched.page.setDefaultTimeout(30_000);
+    watched.page.setDefaultTimeout(60_000);
     await watched.page.goto(`${origin}${path}`, { waitUntil: 'domcontentloaded' });
     return watched;
   }

@@ -66,7 +66,6 @@ function residency(mib: number | null) {
 
 export interface Told extends Scene {
   readonly consumers: Record<string, Consumer>;
-  readonly gpu: Record<string, unknown>;
   readonly history: Line[];
 }
 

@@ -1,7 +1,7 @@
 /** Requests to the daemon that this page came from. Keeps nothing. */
 import { readErrorMessage } from './wire.js';
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 20_000;
 
 /** The daemon said no, in its own words, or it could not be reached. */
 export class AskFailed extends Error {

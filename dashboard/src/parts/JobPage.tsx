@@ -61,7 +61,7 @@ function Life({ shared, job }: { shared: Shared; job: Job }) {
         {phases.map((phase) => (
           <span
             key={`${phase.from} ${phase.text}`}
-            class={phase.kind}
+            class={`piece ${phase.kind}`}
             style={{ flexGrow: (phase.to - phase.from) / total }}
           >
             <b>{phase.title}</b> {span(phase.to - phase.from)}

@@ -47,7 +47,7 @@ export function Timeline({ shared }: { shared: Shared }) {
     <section class="panel timeline" aria-labelledby="timeline-title">
       <div class="panel-head">
         <h2 id="timeline-title">Timeline</h2>
-        <div class="tools" role="group" aria-label="How much time is shown">
+        <fieldset class="tools" aria-label="How much time is shown">
           {LENGTHS.map(({ label, ms }) => (
             <button
               key={label}
@@ -61,10 +61,9 @@ export function Timeline({ shared }: { shared: Shared }) {
           <button type="button" aria-pressed={view.endsAt === null} onClick={() => setView({ ...view, endsAt: null })}>
             Now
           </button>
-        </div>
+        </fieldset>
       </div>
       <div class="canvas-box">
-        {/* biome-ignore lint/a11y/useSemanticElements: a canvas is no image file, and says what it shows. */}
         <canvas
           ref={canvas}
           role="img"

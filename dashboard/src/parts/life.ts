@@ -4,7 +4,7 @@ import type { Job } from '../data/wire.js';
 import { targetName } from '../data/words.js';
 
 export interface Phase {
-  readonly kind: 'taken_in' | 'waiting' | 'load' | 'run';
+  readonly kind: 'taken-in' | 'waiting' | 'load' | 'run';
   readonly title: string;
   readonly text: string;
   readonly from: number;
@@ -33,7 +33,7 @@ function waits(job: Job, from: number, to: number): Phase[] {
     const next = reasons[index + 1];
     const taking = reason.code === 'taking_in';
     return {
-      kind: taking ? 'taken_in' : 'waiting',
+      kind: taking ? 'taken-in' : 'waiting',
       title: taking ? 'Taken in' : 'Waited',
       text: reason.text,
       from: Date.parse(reason.at),

@@ -31,7 +31,6 @@ export function VirtualRows<T>({ items, label, rowHeight, keyOf, row }: VirtualR
       ref={box}
       class={`rows ${scrolls ? 'scrolls' : ''}`}
       aria-label={label}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys.
       tabIndex={scrolls ? 0 : undefined}
       style={{ paddingTop: `${first * rowHeight}px`, paddingBottom: `${(items.length - last) * rowHeight}px` }}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
