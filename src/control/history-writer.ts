@@ -20,7 +20,7 @@ import type { HistoryRecord } from './history-record.js';
 /** A kill loses what came within this time. */
 const WRITE_EVERY_MS = 500;
 /** What may wait for a disk that does not take it; the oldest is dropped first. */
-const MAX_WAITING_LINES = 10_000;
+const MAX_WAITING = 10_000;
 
 /** Targets and consumers whose state a new file begins with. */
 const MAX_STANDING = 2000;
@@ -36,7 +36,7 @@ export class HistoryWriter {
   readonly #options: HistoryWriterOptions;
   /** By what it is about: the newest record that says how a target or a consumer is. */
   readonly #standing = new Map<string, HistoryRecord>();
-  #waiting: string[] = [];
+  #waiting: HistoryRecord[] = [];
   #file: HistoryFile | null = null;
   #sizeBytes = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -55,19 +55,8 @@ export class HistoryWriter {
   }
 
   add(record: HistoryRecord): void {
-    const about = aboutWhat(record);
-    if (about !== null) this.#stand(about, record);
-    this.#waiting.push(`${JSON.stringify(record)}\n`);
-    if (this.#waiting.length > MAX_WAITING_LINES) this.#waiting.splice(0, this.#waiting.length - MAX_WAITING_LINES);
-  }
-
-  #stand(about: string, record: HistoryRecord): void {
-    // Deleted first, so that the Map's order is that of the last change.
-    this.#standing.delete(about);
-    this.#standing.set(about, record);
-    if (this.#standing.size <= MAX_STANDING) return;
-    const oldest = this.#standing.keys().next();
-    if (oldest.done !== true) this.#standing.delete(oldest.value);
+    this.#waiting.push(record);
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.splice(0, this.#waiting.length - MAX_WAITING);
   }
 
   /** Resolves when everything added so far is in the file, or when the disk refused it. Before the start: at once. */
@@ -102,21 +91,34 @@ export class HistoryWriter {
   }
 
   async #write(): Promise<void> {
-    const lines = this.#waiting;
-    if (lines.length === 0) return;
+    const records = this.#waiting;
+    const [first] = records;
+    if (first === undefined) return;
     this.#waiting = [];
     try {
-      const file = await this.#fileForNow();
-      const text = lines.join('');
+      const file = await this.#fileFor(first);
+      const text = linesOf(records);
       await appendFile(file.path, text, { mode: 0o600 });
       this.#sizeBytes += Buffer.byteLength(text);
     } catch (error) {
-      this.#waiting = [...lines, ...this.#waiting].slice(-MAX_WAITING_LINES);
+      this.#waiting = [...records, ...this.#waiting].slice(-MAX_WAITING);
       throw error;
     }
+    for (const record of records) this.#stand(record);
   }
 
-  async #fileForNow(): Promise<HistoryFile> {
+  #stand(record: HistoryRecord): void {
+    const about = aboutWhat(record);
+    if (about === null) return;
+    // Deleted first, so that the Map's order is that of the last change.
+    this.#standing.delete(about);
+    this.#standing.set(about, record);
+    if (this.#standing.size <= MAX_STANDING) return;
+    const oldest = this.#standing.keys().next();
+    if (oldest.done !== true) this.#standing.delete(oldest.value);
+  }
+
+  async #fileFor(first: HistoryRecord): Promise<HistoryFile> {
     const { folder, bounds, wallNow } = this.#options;
     const now = wallNow();
     const current = this.#file;
@@ -124,9 +126,10 @@ export class HistoryWriter {
       return current;
     }
     await makeFolder(folder);
-    // Names sort by time; a clock that was set back must not bring the new file before the old one.
-    const next = historyFile(folder, Math.max(now, (current?.startedAt ?? 0) + 1));
-    const standing = [...this.#standing.values()].map((record) => `${JSON.stringify(carried(record))}\n`).join('');
+    // A file is named by its first record, so that readers find it; names sort by time, even if the clock was set back.
+    const startedAt = Math.max(Math.min(now, Date.parse(first.at)), (current?.startedAt ?? 0) + 1);
+    const next = historyFile(folder, startedAt);
+    const standing = linesOf([...this.#standing.values()].map(carried));
     await appendFile(next.path, standing, { mode: 0o600 });
     this.#file = next;
     this.#sizeBytes = Buffer.byteLength(standing);
@@ -149,6 +152,9 @@ export class HistoryWriter {
     }
   }
 }
+
+const linesOf = (records: readonly HistoryRecord[]): string =>
+  records.map((record) => `${JSON.stringify(record)}\n`).join('');
 
 function carried({ at, event, ...rest }: HistoryRecord): HistoryRecord {
   return { at, carried: true, event, ...rest };

@@ -31,6 +31,8 @@ export interface History {
   findJob(id: string): Promise<JobDetailJson | null>;
   /** Nothing touches the disk before. Does not fail: a disk that cannot be used is told in the log. */
   start(): Promise<void>;
+  /** Resolves when what was told so far is on disk, or was refused by it. */
+  flush(): Promise<void>;
   /** Writes what is left. */
   close(): Promise<void>;
 }
@@ -78,6 +80,7 @@ export function createHistory(options: HistoryOptions): History {
       return inTurn(() => readJob(folder, id));
     },
     start: () => writer.start(),
+    flush: () => writer.flush(),
     async close() {
       unsubscribe();
       note('stopped');

@@ -134,7 +134,7 @@ test('a line in the middle that is no JSON is passed over', async (t) => {
   const stateDir = temporaryState(t);
   const { history, journal } = await startHistory(t, stateDir);
   journal.record(14_000, endedJob('j_aaaaaaaaaaaaaaaaaaaa', 14_000));
-  await history.findJob('j_x');
+  await history.flush();
   const [name = ''] = files(stateDir);
   appendFileSync(
     join(stateDir, 'history', name),
@@ -227,10 +227,10 @@ test('every hour a new file begins, and says first how things stand', async (t) 
   const stateDir = temporaryState(t);
   const { history, journal, clock } = await startHistory(t, stateDir);
   journal.record(14_000, { type: 'consumer', consumer: consumerId('mvoice'), health: 'down', error: 'gone' });
-  await history.findJob('j_flush');
+  await history.flush();
   clock.nowMs += 3_600_000;
   journal.record(clock.nowMs, { type: 'operator', action: 'drain', by: 'me' });
-  await history.findJob('j_flush');
+  await history.flush();
   const names = files(stateDir);
   assert.equal(names.length, 2);
   const [first, second] = linesOf(stateDir, names[1] ?? '');
@@ -250,7 +250,7 @@ test('what is older than a day is forgotten', async (t) => {
   const { history, journal, clock } = await startHistory(t, stateDir);
   for (let hour = 0; hour < 30; hour += 1) {
     journal.record(clock.nowMs, endedJob(`j_hour${hour}`, clock.nowMs));
-    await history.findJob('j_flush');
+    await history.flush();
     clock.nowMs += 3_600_000;
   }
   // The file in which yesterday's same moment lies is kept whole.
@@ -274,9 +274,9 @@ test('a day of twenty jobs a minute stays under 50 MB, and a busier one is bound
       journal.record(clock.nowMs, { type: 'consumer', consumer: consumerId('ollama'), health: 'up', error });
     }
     journal.record(clock.nowMs, { type: 'gpu', reading: readingAt(clock.nowMs, 2000 + (n % 2) * 9000), error: null });
-    if (n % 2000 === 0) await history.findJob('j_flush');
+    if (n % 2000 === 0) await history.flush();
   }
-  await history.findJob('j_flush');
+  await history.flush();
   const sizes = files(stateDir).map((name) => statSync(join(stateDir, 'history', name)).size);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   t.diagnostic(`${(total / 1e6).toFixed(1)} MB in ${sizes.length} files`);
@@ -291,7 +291,7 @@ test('the bound holds whatever comes', async (t) => {
   for (let n = 0; n < 400; n += 1) {
     clock.nowMs += 1000;
     journal.record(clock.nowMs, endedJob(`j_n${n}`, clock.nowMs));
-    if (n % 10 === 0) await history.findJob('j_flush');
+    if (n % 10 === 0) await history.flush();
   }
   const sizes = files(stateDir).map((name) => statSync(join(stateDir, 'history', name)).size);
   assert.ok(sizes.reduce((sum, size) => sum + size, 0) <= 130_000, sizes.join(' '));
@@ -337,8 +337,8 @@ test('a disk that cannot be written is told once, and costs nobody anything else
   writeFileSync(join(stateDir, 'history'), 'a file where the folder should be');
   const { history, journal, log } = await startHistory(t, stateDir);
   journal.record(14_000, endedJob('j_aaaaaaaaaaaaaaaaaaaa', 14_000));
-  await history.findJob('j_flush').catch(() => null);
-  await history.findJob('j_flush').catch(() => null);
+  await history.flush();
+  await history.flush();
   assert.equal(log.at('error').filter((line) => line.includes('history cannot be written')).length, 1);
   rmSync(join(stateDir, 'history'));
   assert.ok(await history.findJob('j_aaaaaaaaaaaaaaaaaaaa'), 'what waited is written when the disk takes it again');

@@ -25,6 +25,7 @@ export class Live {
   #retries = 0;
   #refreshTimer: number | null = null;
   #refreshing = false;
+  #turn: Promise<boolean> = Promise.resolve(true);
   #fullQueueAt = 0;
   #loadingHistory = false;
   /** Told while a snapshot was on its way. */
@@ -59,7 +60,13 @@ export class Live {
     const wasLost = this.#world.contact.kind === 'lost';
     this.#retries = 0;
     if (wasLost) this.#world.forgetHappenings();
-    if (!(await this.refresh())) return;
+    const source = this.#source;
+    if (!(await this.refresh())) {
+      // A stream without a snapshot shows nothing: both are tried again.
+      if (source !== null) this.#lost(source);
+      return;
+    }
+    if (this.#source !== source) return;
     this.#world.contact = { kind: 'live' };
     this.#onChange();
     await this.#whoami();
@@ -94,9 +101,13 @@ export class Live {
     }, waitMs);
   }
 
-  /** False: the daemon gave none. */
-  async refresh(): Promise<boolean> {
-    if (this.#refreshing) return false;
+  /** Resolves with false where the daemon gave none. What is asked while one is on its way gets the next one. */
+  refresh(): Promise<boolean> {
+    this.#turn = this.#turn.then(() => this.#takeStatus());
+    return this.#turn;
+  }
+
+  async #takeStatus(): Promise<boolean> {
     this.#refreshing = true;
     this.#meanwhile = [];
     try {
