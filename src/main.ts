@@ -4,10 +4,16 @@
  */
 import { readFileSync } from 'node:fs';
 import type { KindDefaults } from './adapters/adapter.js';
+import { createConsumerPort } from './adapters/consumer-port.js';
 import { KINDS } from './adapters/registry.js';
-import { type Configuration, formatProblem, type KindName } from './config/configuration.js';
+import {
+  type Configuration,
+  type ConsumerConfiguration,
+  formatProblem,
+  type KindName,
+} from './config/configuration.js';
 import { diffConfiguration } from './config/diff.js';
-import { type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
+import { type Loaded, type LoadResult, loadConfiguration, parseConfiguration } from './config/load.js';
 import { watchFile } from './config/watch.js';
 import { createControl } from './control/control.js';
 import { progressOf } from './control/health.js';
@@ -15,14 +21,20 @@ import { createReloadable } from './control/reload.js';
 import { newBrokerState } from './core/state.js';
 import type { PolicyName } from './core/vocabulary.js';
 import { createHealthProbes } from './probes/health.js';
-import { createCardProbe } from './probes/nvidia-smi.js';
+import { askHealth } from './probes/health-request.js';
+import { type CardProbe, createCardProbe } from './probes/nvidia-smi.js';
+import { createProcessUse } from './probes/process-use.js';
+import { ProcessOwners } from './probes/processes.js';
 import { createProxy } from './proxy/proxy.js';
+import { createAsker } from './runtime/asker.js';
 import { systemClock } from './runtime/clock.js';
 import { createExecutor } from './runtime/executor.js';
 import { Journal } from './runtime/journal.js';
 import { Loop } from './runtime/loop.js';
+import { MemoryFile } from './runtime/memory-file.js';
 import type { BrokerPort, ConfigurationPort, JournalPort, Log } from './runtime/ports.js';
 import { settingsOf } from './runtime/settings.js';
+import { createUnits } from './runtime/units.js';
 import { createServer } from './server/server.js';
 
 /** How long running jobs may take to finish once the daemon was told to stop. */
@@ -80,11 +92,14 @@ function readVersion(): string {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { env, log } = options;
   const clock = systemClock;
-  const loaded = await loadOrThrow(options);
+  const { configuration: loaded, digest } = await loadOrThrow(options);
   options.onConfiguration?.(loaded);
 
   const journal = new Journal(log);
-  const loop = new Loop(newBrokerState(settingsOf(loaded), clock.now()), clock);
+  const memory = new MemoryFile(loaded.stateDir, log);
+  const loop = new Loop(newBrokerState(settingsFor(loaded), clock.now(), memory.load()), clock);
+  const owners = new ProcessOwners();
+  owners.configure(loaded.consumers.values());
   const configuration = createReloadable({
     initial: loaded,
     log,
@@ -92,7 +107,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     compare: diffConfiguration,
     apply(next) {
       options.onConfiguration?.(next);
-      loop.post({ type: 'ConfigApplied', settings: settingsOf(next) });
+      owners.configure(next.consumers.values());
+      loop.post({ type: 'ConfigApplied', settings: settingsFor(next) });
       probes.configurationChanged();
       cards.configurationChanged();
     },
@@ -100,7 +116,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
   const proxy = createProxy({ broker: loop, configuration, adapters: KINDS, clock, log });
   const probes = createHealthProbes({ broker: loop, configuration, clock, log });
-  const cards = createCardProbe({ broker: loop, configuration, clock, log, env });
+  const consumerOf = (pid: number) => owners.consumerOf(pid);
+  const cards = createCardProbe({ broker: loop, configuration, clock, log, env, consumerOf });
   const control = createControl({
     broker: loop,
     journal,
@@ -112,7 +129,26 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const server = createServer({ configuration, log, routes: [...control.routes, ...proxy.routes] });
 
-  loop.start(createExecutor(proxy.jobs, journal));
+  const consumers = createConsumerPort({ configuration, adapters: KINDS, env });
+  const asker = createAsker({
+    broker: loop,
+    configuration,
+    consumers,
+    clock,
+    use: createProcessUse({ env, consumerOf }),
+  });
+  loop.start(
+    createExecutor({
+      broker: loop,
+      jobs: proxy.jobs,
+      journal,
+      consumers,
+      units: createUnits({ configuration, env, isHealthy: (consumer) => isHealthy(consumer, configuration) }),
+      card: { measure: () => void measure(cards, loop) },
+      memory,
+      operators: control.operators,
+    }),
+  );
   const addresses = await server.listen().catch((error: unknown) => {
     loop.close();
     proxy.close();
@@ -122,8 +158,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await control.start();
   probes.start();
   cards.start();
+  asker.start();
   const watch =
-    'file' in options.source ? watchFile(options.source.file, () => reloadQuietly(configuration), log) : null;
+    'file' in options.source
+      ? watchFile(options.source.file, () => reloadQuietly(configuration), log, { digest })
+      : null;
 
   return {
     urls: addresses.map(urlOf),
@@ -138,6 +177,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       if (!finished) log.warn({}, `jobs were still running after ${FINISH_MS / 1000} s; they are cut`);
       probes.close();
       cards.close();
+      asker.close();
       control.close();
       await server.close(finished ? PASSES_MAY_TAKE_MS : 0);
       proxy.close();
@@ -147,11 +187,25 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-async function loadOrThrow(options: DaemonOptions): Promise<Configuration> {
+const settingsFor = (configuration: Configuration) => settingsOf(configuration, (kind) => KINDS[kind].powers);
+
+/** Where there is nothing to measure with, whoever waits for a reading must hear that, too. */
+async function measure(cards: CardProbe, broker: BrokerPort): Promise<void> {
+  const { reading, error } = await cards.measure();
+  if (reading === null) broker.post({ type: 'CardMeasured', reading, error });
+}
+
+async function isHealthy(consumer: ConsumerConfiguration, configuration: ConfigurationPort): Promise<boolean> {
+  const { timeoutMs } = configuration.current().health;
+  const { result } = await askHealth(consumer, { timeoutMs, signal: AbortSignal.timeout(timeoutMs) });
+  return result === 'good';
+}
+
+async function loadOrThrow(options: DaemonOptions): Promise<Loaded> {
   const result = await load(options);
   if (!result.good) throw new ConfigurationRefused(result);
   for (const warning of result.warnings) options.log.warn({}, formatProblem(warning));
-  return result.configuration;
+  return result;
 }
 
 async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResult> {

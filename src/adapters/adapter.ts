@@ -3,6 +3,8 @@
  * adapter keeps no truth of its own, it asks its service; everything it knows of a request it is told here.
  */
 import type { ConsumerConfiguration, KindName } from '../config/configuration.js';
+import type { ConsumerAnswer } from '../core/events.js';
+import type { KindPowers } from '../core/settings.js';
 import type { BrokerError } from '../errors.js';
 
 /** What a kind brings where the file says nothing; texts as a person would write them in the file. */
@@ -59,8 +61,18 @@ export interface AnswerHead {
 /** How work that outlives its answer ended. `lost`: in neither queue nor history any more. */
 export type WorkVerdict =
   | { readonly end: 'done' }
-  | { readonly end: 'failed'; readonly message: string }
+  | { readonly end: 'failed'; readonly message: string; readonly outOfMemory?: boolean }
   | { readonly end: 'lost'; readonly message: string };
+
+/** What a job needs in VRAM. */
+export interface JobNeed {
+  /** null where the kind has no models, or the body names none. One name for one set of weights. */
+  readonly model: string | null;
+  /** False: it works elsewhere (a model in the cloud) and needs no grant. */
+  readonly usesCard: boolean;
+  /** MiB it may take, where the service says the size of its file; a first guess, until it is learned. */
+  readonly guessMib?: number;
+}
 
 export interface Adapter {
   readonly kind: KindName;
@@ -68,8 +80,15 @@ export interface Adapter {
 
   treatment(request: RequestLine, consumer: ConsumerConfiguration): RequestTreatment;
 
-  /** The model a job is for; null where the kind has no models, or the body names none. Never throws on bad bodies. */
-  model(request: RequestLine, contentType: string | null, body: BodySource): Promise<string | null>;
+  readonly powers: KindPowers;
+
+  /** What a job needs. Never throws on bad bodies. */
+  need(
+    request: RequestLine,
+    contentType: string | null,
+    body: BodySource,
+    consumer: ConsumerConfiguration,
+  ): Promise<JobNeed>;
 
   /** null: nothing to see in this kind's answers. */
   watch(request: RequestLine, head: AnswerHead): AnswerWatch | null;
@@ -100,6 +119,24 @@ export interface Adapter {
    * cancelled by prompt id, then gone from queue). Resolves also when the consumer is gone. Never rejects; bounded.
    */
   brokenOff(workId: string | null, consumer: ConsumerConfiguration): Promise<void>;
+
+  /**
+   * Makes a target resident without a job; resolves when the service says so. Absent: it loads by its jobs only.
+   * Rejects with what the service said, and after `timeoutMs`.
+   */
+  load?(model: string | null, consumer: ConsumerConfiguration, timeoutMs: number): Promise<void>;
+
+  /**
+   * Asks the service to give a target's memory back; resolves when it says so, which proves nothing. `model: null` at a
+   * kind with models: all of them. Absent: it cannot be asked. Rejects as `load` does.
+   */
+  unload?(model: string | null, consumer: ConsumerConfiguration, timeoutMs: number): Promise<void>;
+
+  /** What the service says of itself. Bounded; null: no answer, which proves nothing. Absent: it cannot be asked. */
+  ask?(consumer: ConsumerConfiguration): Promise<ConsumerAnswer | null>;
+
+  /** The service's words where its answer says that the card's memory ran out; null: it does not. */
+  outOfMemory(head: AnswerHead, body: string): string | null;
 
   /**
    * An error of ours in the shape that this service's own clients parse, for requests below `/consumers/NAME/`.

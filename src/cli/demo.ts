@@ -84,7 +84,7 @@ export function demoCommand(options: DemoCommandOptions): Command {
     .option('--port <number>', 'port to listen on (0: any free one)', parsePort, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--speed <factor>', 'how many times faster than usual the services work', parseSpeed, 1)
-    .option('--policy <name>', 'who gets the card, and when', 'locked')
+    .option('--policy <name>', 'who gets the card, and when', 'vram-lru')
     .option('--traffic', 'let a few made-up clients use it', false)
     .action(async (flags: Flags) => {
       process.exitCode = await runDemo(flags, options);

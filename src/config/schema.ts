@@ -9,10 +9,9 @@ import * as leaf from './leaves.js';
 
 /** Remove a line when its policy is built; the last of the list to leave is then the default, if it earned it. */
 const POLICIES_NOT_YET: Readonly<Partial<Record<PolicyName, string>>> = {
-  'vram-lru': 'not yet: this version does not have vram-lru; write locked (one job at a time), or remove the key',
-  'swap-aware': 'not yet: this version does not have swap-aware; write locked (one job at a time), or remove the key',
+  'swap-aware': 'not yet: this version does not have swap-aware; write vram-lru, or remove the key',
 };
-const DEFAULT_POLICY: PolicyName = 'locked';
+const DEFAULT_POLICY: PolicyName = 'vram-lru';
 
 const SOURCES_NOT_YET = { nvml: 'not yet: this version does not read NVML; write auto or nvidia-smi' };
 
@@ -108,7 +107,9 @@ export const fileSchema = z.strictObject({
       POLICIES_NOT_YET,
     )
     .prefault(DEFAULT_POLICY)
-    .describe('who may use the card when; locked: one job at a time'),
+    .describe(
+      'who may use the card when; vram-lru: one job at a time, room is made for it; locked: one job at a time, nothing is unloaded; passthrough: every job at once',
+    ),
   routes: leaf.perCapability(leaf.consumerName).prefault({}).describe('which consumer serves a capability'),
   audio_proxy: leaf.consumerName
     .optional()

@@ -3,7 +3,7 @@
  * written down here and nowhere else. Owns no state.
  */
 import type { PolicyName } from '../core/vocabulary.js';
-import type { Configuration } from './configuration.js';
+import type { Configuration, KindName } from './configuration.js';
 import type { Finding, Path } from './document.js';
 import { entriesOf } from './references.js';
 
@@ -47,9 +47,23 @@ function withoutRoom(data: unknown, consumer: string): Path[] {
 function parallelFinding(data: unknown, consumer: string, policy: PolicyName): Finding[] {
   const path: Path = ['consumers', consumer, 'parallel'];
   const given = valueAt(data, path);
-  if (typeof given !== 'number' || given <= 1 || (policy !== 'locked' && policy !== 'passthrough')) return [];
-  const why = policy === 'locked' ? 'runs one job at a time' : 'runs every job at once';
+  if (typeof given !== 'number' || given <= 1 || policy === 'swap-aware') return [];
+  const why = policy === 'passthrough' ? 'runs every job at once' : 'runs one job at a time';
   return [{ path, at: 'key', message: `no effect: policy ${policy} ${why}; remove the key, or leave it for later` }];
+}
+
+/** Kinds that give nothing back when asked, unless the file says how. */
+const CANNOT_BE_ASKED: readonly KindName[] = ['http', 'whisper-server'];
+
+/** Where room is made, one that can neither be asked to unload nor stopped holds its memory for good. */
+function notEvictable({ consumers }: Configuration): Finding[] {
+  return [...consumers.values()]
+    .filter(({ kind, unload, unit }) => CANNOT_BE_ASKED.includes(kind) && unload === null && unit === null)
+    .map(({ id }) => ({
+      path: ['consumers', id],
+      at: 'key',
+      message: 'cannot be evicted: its memory is never given back for others; add `unload` or its `unit`',
+    }));
 }
 
 /** What the file says in vain under the policy in force. */
@@ -62,6 +76,7 @@ export function warningsOf(data: unknown, configuration: Configuration): Finding
     const paths = [...GENERAL_KEYS, ...consumers.flatMap((name) => withoutRoom(data, name))];
     for (const path of paths) if (promises(valueAt(data, path))) findings.push({ path, at: 'key', message });
   }
+  if (MAKES_ROOM[policy]) findings.push(...notEvictable(configuration));
   if (consumers.length === 0) {
     findings.push({
       path: ['consumers'],

@@ -1,6 +1,6 @@
 /** A consumer as status shows it. */
 import type { ConsumerConfiguration } from '../config/configuration.js';
-import type { ConsumerSnapshot } from '../core/snapshot.js';
+import type { ConsumerSnapshot, TargetSnapshot } from '../core/snapshot.js';
 import type { Residency } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
 import { isoTimeOrNull, wholeMsOrNull } from './times.js';
@@ -25,7 +25,19 @@ export interface ConsumerJson {
   readonly pinned: boolean;
   readonly run_p50_ms: number | null;
   readonly run_p95_ms: number | null;
-  readonly models: readonly never[];
+  /** Work of others on it, where it can say. */
+  readonly foreign_work: number | null;
+  readonly models: readonly ModelJson[];
+}
+
+export interface ModelJson {
+  readonly name: string;
+  readonly loaded: boolean | null;
+  readonly residency: Residency;
+  readonly gpu_resident_mib: number | null;
+  readonly gpu_resident_source: string | null;
+  readonly last_used_at: string | null;
+  readonly pinned: boolean;
 }
 
 const LOADED: Readonly<Record<Residency, boolean | null>> = {
@@ -48,18 +60,46 @@ export function consumerJson(known: ConsumerSnapshot, configured: ConsumerConfig
     checked_at: isoTimeOrNull(clock, known.checkedAt),
     loaded: LOADED[known.residency],
     residency: known.residency,
-    gpu_resident_mib: null,
-    gpu_resident_source: null,
+    ...heldJson(known),
     active: known.active,
     queued: known.queued,
     total_requests: known.totalRequests,
     failed_requests: known.failedRequests,
     last_used_at: isoTimeOrNull(clock, known.lastUsedAt),
-    pinned: configured.pin,
+    pinned: configured.pin || known.targets.some(({ target, pinned }) => target.model === null && pinned),
     run_p50_ms: wholeMsOrNull(known.runP50Ms),
     run_p95_ms: wholeMsOrNull(known.runP95Ms),
-    models: [],
+    foreign_work: known.foreignWork,
+    models: known.targets.flatMap((target) => modelJson(target, clock)),
   };
+}
+
+/** What its processes hold, else the sum of what is known of its targets. */
+function heldJson({ heldMib, targets }: ConsumerSnapshot) {
+  if (heldMib !== null) return { gpu_resident_mib: Math.round(heldMib), gpu_resident_source: 'measured' };
+  const known = targets.filter((target) => target.residentMib !== null);
+  if (known.length === 0) return { gpu_resident_mib: null, gpu_resident_source: null };
+  const sum = known.reduce((mib, target) => mib + (target.residentMib ?? 0), 0);
+  return { gpu_resident_mib: Math.round(sum), gpu_resident_source: known[0]?.source ?? null };
+}
+
+function modelJson(
+  { target, residency, residentMib, source, lastUsedAt, pinned }: TargetSnapshot,
+  clock: Clock,
+): ModelJson[] {
+  if (target.model === null) return [];
+  const held = residentMib === null ? null : Math.round(residentMib);
+  return [
+    {
+      name: target.model,
+      loaded: LOADED[residency],
+      residency,
+      gpu_resident_mib: held,
+      gpu_resident_source: held === null ? null : source,
+      last_used_at: isoTimeOrNull(clock, lastUsedAt),
+      pinned,
+    },
+  ];
 }
 
 /** Whoever may look at status is not thereby told a password. */

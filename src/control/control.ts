@@ -1,6 +1,6 @@
 /** The control plane as one piece: all its routes, made from the ports, and its end. Decides nothing. */
 import type { MonotonicMs } from '../core/vocabulary.js';
-import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../runtime/ports.js';
+import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log, OperatorPort } from '../runtime/ports.js';
 import type { Route } from '../server/exchange.js';
 import { createEndedJobs } from './ended-jobs.js';
 import { createEvents } from './events.js';
@@ -12,6 +12,7 @@ import { createMetrics } from './metrics.js';
 import { createOperatorRoutes } from './operator.js';
 import { createRootRoutes } from './root.js';
 import { createStatusRoutes } from './status.js';
+import { createTargetActions } from './targets.js';
 import { createUiRoutes } from './ui.js';
 import { createWhoamiRoutes } from './whoami.js';
 
@@ -29,6 +30,8 @@ export interface Control {
   readonly routes: readonly Route[];
   /** Begins to keep history on disk; once it is sure that no other daemon has the same address. */
   start(): Promise<void>;
+  /** Where the core's answers to operators go. */
+  readonly operators: OperatorPort;
   /** Ends event streams, so that the server can close; before it, not after. */
   close(): void;
   /** Writes what is left of history; when the last job has ended. */
@@ -40,6 +43,7 @@ export function createControl(options: ControlOptions): Control {
   const events = createEvents(options);
   const metrics = createMetrics(options);
   const history = createHistory({ ...options, stateDir: options.configuration.current().stateDir });
+  const targets = createTargetActions(options);
   const stopLogging = logFacts(options.journal, options.log);
   return {
     routes: [
@@ -53,7 +57,9 @@ export function createControl(options: ControlOptions): Control {
       ...createOperatorRoutes({ ...options, ended }),
       ...createWhoamiRoutes(options),
       ...createUiRoutes(),
+      ...targets.routes,
     ],
+    operators: targets.port,
     start: () => history.start(),
     close() {
       events.close();

@@ -1,6 +1,7 @@
 /** A fact as `/v1/events` tells it: the event's name and its data. */
+import { describeMove } from '../core/describe.js';
 import type { Fact, TimedFact } from '../core/facts.js';
-import type { MonotonicMs } from '../core/vocabulary.js';
+import { type MonotonicMs, targetName } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
 import { type GpuKnowledge, gpuJson } from './gpu-json.js';
 import { jobDetailJson } from './job-json.js';
@@ -17,6 +18,15 @@ export function eventData(fact: Fact, at: MonotonicMs, clock: Clock, askedSource
   switch (fact.type) {
     case 'job':
       return { change: fact.change, job: jobDetailJson(fact.job, at, clock) };
+    case 'target':
+      return {
+        target: targetName(fact.target),
+        from: fact.from,
+        to: fact.to,
+        reason: { code: fact.reason.code, text: describeMove(fact.reason) },
+      };
+    case 'out_of_memory':
+      return { job: fact.job, target: targetName(fact.target), message: fact.message };
     case 'consumer':
       return { consumer: fact.consumer, health: fact.health, health_error: fact.error };
     case 'gpu':

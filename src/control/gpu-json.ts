@@ -1,4 +1,5 @@
 /** The cards as status and events show them. A reading that grew old is shown with its age, then not believed. */
+import type { CardSnapshot } from '../core/snapshot.js';
 import type { CardReading, GpuReading, MonotonicMs } from '../core/vocabulary.js';
 import { wholeMs } from './times.js';
 
@@ -34,9 +35,11 @@ export interface GpuKnowledge {
   readonly error: string | null;
   /** The source that the configuration asks for, as long as none has answered. */
   readonly askedSource: 'auto' | 'nvidia-smi' | 'none';
+  /** What the ledger adds; absent where only the reading is told. */
+  readonly ledger?: readonly CardSnapshot[];
 }
 
-export function gpuJson({ reading, error, askedSource }: GpuKnowledge, now: MonotonicMs): GpuJson {
+export function gpuJson({ reading, error, askedSource, ledger }: GpuKnowledge, now: MonotonicMs): GpuJson {
   if (reading === null) {
     return { source: askedSource === 'auto' ? null : askedSource, sampled_at: null, age_ms: null, error, cards: [] };
   }
@@ -46,7 +49,10 @@ export function gpuJson({ reading, error, askedSource }: GpuKnowledge, now: Mono
     sampled_at: new Date(reading.sampledWall).toISOString(),
     age_ms: wholeMs(now - reading.sampledAt),
     error,
-    cards: reading.cards.map((card) => (valid ? cardJson(card) : { ...cardJson(card), ...NO_FIGURES })),
+    cards: reading.cards.map((card) => {
+      const known = ledger?.find(({ index }) => index === card.index);
+      return valid ? cardJson(card, known) : { ...cardJson(card, known), ...NO_FIGURES };
+    }),
   };
 }
 
@@ -65,7 +71,7 @@ const NO_FIGURES = {
   power_w: null,
 };
 
-function cardJson(card: CardReading): CardJson {
+function cardJson(card: CardReading, known: CardSnapshot | undefined): CardJson {
   return {
     index: card.index,
     uuid: card.uuid,
@@ -74,10 +80,8 @@ function cardJson(card: CardReading): CardJson {
     used_mib: card.usedMib,
     free_mib: card.freeMib,
     driver_reserved_mib: card.driverReservedMib,
-    // Whose memory it is cannot be told before processes are read.
-    foreign_mib: null,
-    // The policies that exist promise no memory, so nothing is claimed.
-    claimed_mib: 0,
+    foreign_mib: known?.foreignMib == null ? null : Math.round(known.foreignMib),
+    claimed_mib: known === undefined ? null : Math.round(known.claimedMib),
     utilization_pct: card.utilizationPct,
     temperature_c: card.temperatureC,
     power_w: card.powerW,

@@ -10,6 +10,8 @@ export interface ReasonJson {
   readonly text: string;
   /** The job that has the card, where that is the reason. */
   readonly holder?: string;
+  readonly need_mib?: number;
+  readonly free_mib?: number | null;
 }
 
 export interface JobJson {
@@ -74,6 +76,12 @@ export function jobDetailJson(job: JobView, now: MonotonicMs, clock: Clock): Job
 
 /** The text is as of `at`: durations in it count up to then. */
 function reasonJson(reason: WaitReason, at: MonotonicMs): ReasonJson {
-  const said = { code: reason.code, text: describeReason(reason, at) };
-  return 'holder' in reason ? { ...said, holder: reason.holder } : said;
+  return {
+    code: reason.code,
+    text: describeReason(reason, at),
+    ...('holder' in reason ? { holder: reason.holder } : {}),
+    ...('needMib' in reason
+      ? { need_mib: Math.round(reason.needMib), free_mib: reason.freeMib === null ? null : Math.round(reason.freeMib) }
+      : {}),
+  };
 }

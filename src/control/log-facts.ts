@@ -2,7 +2,9 @@
  * Writes one log line a fact: ends of jobs and changes of health for everybody, the rest for whoever looks closely.
  * Owns the last error of the card readings, to tell it once and not every 2 s. Never a body, a prompt or a key.
  */
+import { describeMove } from '../core/describe.js';
 import type { JobView, TimedFact } from '../core/facts.js';
+import { targetName } from '../core/vocabulary.js';
 import type { JournalPort, Log } from '../runtime/ports.js';
 import { wholeMs, wholeMsOrNull } from './times.js';
 
@@ -20,6 +22,15 @@ export function logFacts(journal: JournalPort, log: Log): () => void {
           { consumer: fact.consumer, health: fact.health, cause: fact.error },
           `${fact.consumer} is ${fact.health}`,
         );
+        return;
+      case 'target':
+        log.info(
+          { target: targetName(fact.target), from: fact.from, to: fact.to, cause: describeMove(fact.reason) },
+          `${targetName(fact.target)} is ${fact.to}`,
+        );
+        return;
+      case 'out_of_memory':
+        log.warn({ target: targetName(fact.target), job: fact.job, cause: fact.message }, 'out of GPU memory');
         return;
       case 'gpu':
         if (fact.error !== readingError) {
@@ -42,16 +53,18 @@ export function logFacts(journal: JournalPort, log: Log): () => void {
 }
 
 function writeJob(log: Log, change: string, job: JobView): void {
-  const about = { job: job.id, consumer: job.consumer, model: job.model };
+  const { id, consumer, model } = job;
   if (change !== 'ended' || job.outcome === null) {
-    log.debug({ ...about, change }, `job ${change}`);
+    log.debug({ job: id, consumer, model, change }, `job ${change}`);
     return;
   }
   const { end, code, message } = job.outcome;
   const level = end === 'failed' || end === 'timed_out' ? 'warn' : 'info';
   log[level](
     {
-      ...about,
+      job: id,
+      consumer,
+      model,
       capability: job.capability,
       class: job.class,
       client: job.client,

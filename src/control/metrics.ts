@@ -3,7 +3,8 @@
  * somebody asks. Owns its registry; the only file that knows the metrics library.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { JobView } from '../core/facts.js';
+import type { Fact, JobView } from '../core/facts.js';
+import { targetName } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, JournalPort } from '../runtime/ports.js';
 import type { Exchange, Route } from '../server/exchange.js';
 import { sendText } from '../server/respond.js';
@@ -31,9 +32,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   collectDefaultMetrics({ register: registry });
   const countJob = createJobMetrics(registry);
   createConsumerGauges(registry, options.broker);
+  createMemoryGauge(registry, options.broker);
   createCardGauges(registry, options);
+  const countTarget = createTargetMetrics(registry);
   const unsubscribe = options.journal.subscribe(({ fact }) => {
     if (fact.type === 'job') countJob(fact.change, fact.job);
+    else countTarget(fact);
   });
   const show = async (exchange: Exchange) => sendText(exchange, 200, registry.contentType, await registry.metrics());
   return {
@@ -67,12 +71,6 @@ function createJobMetrics(registry: Registry): (change: string, job: JobView) =>
     buckets: SECONDS,
     registers,
   });
-  const outOfMemory = new Counter({
-    name: 'mgpu_oom_total',
-    help: 'Jobs that ended because the card ran out of memory',
-    labelNames: ['consumer'],
-    registers,
-  });
   return (change, job) => {
     const { consumer } = job;
     if (change === 'granted' && job.grantedAt !== null) {
@@ -80,10 +78,38 @@ function createJobMetrics(registry: Registry): (change: string, job: JobView) =>
     }
     if (change !== 'ended' || job.outcome === null) return;
     ended.inc({ consumer, capability: job.capability ?? NO_CAPABILITY, end: job.outcome.end });
-    if (job.outcome.code === 'gpu_out_of_memory') outOfMemory.inc({ consumer });
     if (job.grantedAt !== null && job.endedAt !== null) {
       run.observe({ consumer }, (job.endedAt - job.grantedAt) / 1000);
     }
+  };
+}
+
+function createTargetMetrics(registry: Registry): (fact: Fact) => void {
+  const registers = [registry];
+  const loads = new Counter({ name: 'mgpu_loads_total', help: 'Targets that became resident', registers });
+  const evictions = new Counter({
+    name: 'mgpu_evictions_total',
+    help: 'Targets that were made to leave the card',
+    labelNames: ['target', 'reason'],
+    registers,
+  });
+  const seconds = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registers });
+  const load = seconds('mgpu_load_seconds', 'From the beginning of a load to the answer that shows it');
+  const unload = seconds('mgpu_unload_seconds', 'From asking a target to leave to the reading that shows it gone');
+  const outOfMemory = new Counter({
+    name: 'mgpu_oom_total',
+    help: 'Times that a consumer said that the memory of the card ran out, jobs tried again included',
+    labelNames: ['consumer'],
+    registers,
+  });
+  return (fact) => {
+    if (fact.type === 'out_of_memory') outOfMemory.inc({ consumer: fact.target.consumer });
+    if (fact.type !== 'target') return;
+    const { reason } = fact;
+    if (fact.to === 'evicting') evictions.inc({ target: targetName(fact.target), reason: reason.code });
+    if (fact.from === 'loading' && fact.to === 'resident') loads.inc();
+    if (reason.code === 'ready' && reason.tookMs !== null) load.observe(reason.tookMs / 1000);
+    if (reason.code === 'freed') unload.observe(reason.tookMs / 1000);
   };
 }
 
@@ -115,6 +141,21 @@ function createConsumerGauges(registry: Registry, broker: BrokerPort): void {
       this.reset();
       for (const { id, health } of broker.snapshot().consumers) {
         if (health !== 'unknown') this.set({ consumer: id }, health === 'up' ? 1 : 0);
+      }
+    },
+  });
+}
+
+function createMemoryGauge(registry: Registry, broker: BrokerPort): void {
+  new Gauge({
+    name: 'mgpu_consumer_vram_bytes',
+    help: "What a consumer's processes hold; absent where it cannot be measured",
+    labelNames: ['consumer'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, heldMib } of broker.snapshot().consumers) {
+        if (heldMib !== null) this.set({ consumer: id }, heldMib * BYTES_PER_MIB);
       }
     },
   });

@@ -75,7 +75,12 @@ export function statusJson(options: StatusOptions): StatusJson {
     },
     gpu: {
       ...gpuJson(
-        { reading: snapshot.reading, error: snapshot.readingError, askedSource: configuration.gpu.source },
+        {
+          reading: snapshot.reading,
+          error: snapshot.readingError,
+          askedSource: configuration.gpu.source,
+          ledger: snapshot.cards,
+        },
         now,
       ),
       reserve_mib: configuration.gpu.reserveMib,

@@ -3,7 +3,16 @@
  * as an event.
  */
 import type { Fact } from './facts.js';
-import type { JobId, JobOutcome } from './vocabulary.js';
+import type { BrokerMemory } from './memory.js';
+import type { ConsumerId, JobId, JobOutcome, Target } from './vocabulary.js';
+
+export type OperatorResult =
+  | { readonly ok: true; readonly message: string }
+  | {
+      readonly ok: false;
+      readonly code: 'does_not_fit' | 'evict_failed' | 'load_failed' | 'bad_request';
+      readonly message: string;
+    };
 
 export type Command =
   /** The job has a place: its body may come in. */
@@ -19,6 +28,22 @@ export type Command =
     }
   /** The job ended while running: break the consumer's request off; `WorkEnded` must follow when its work is over. */
   | { readonly type: 'AbortJob'; readonly jobId: JobId; readonly outcome: JobOutcome }
+  /** Its answer said out of memory, room was made: send the same body once more. */
+  | { readonly type: 'RetryJob'; readonly jobId: JobId }
+  /** Its answer said out of memory, and it goes to the client as it is. */
+  | { readonly type: 'PassAnswer'; readonly jobId: JobId }
+  | { readonly type: 'StartLoad'; readonly target: Target; readonly timeoutMs: number }
+  | { readonly type: 'StartUnload'; readonly target: Target; readonly timeoutMs: number }
+  /** `UnitStarted` follows when its health was seen good. */
+  | { readonly type: 'StartUnit'; readonly consumer: ConsumerId; readonly timeoutMs: number }
+  | { readonly type: 'StopUnit'; readonly consumer: ConsumerId; readonly timeoutMs: number }
+  /** A reading that begins from now on; `CardMeasured` follows, with or without one. */
+  | { readonly type: 'MeasureCard' }
+  /** `ConsumerAsked` follows. */
+  | { readonly type: 'AskConsumer'; readonly consumer: ConsumerId }
+  | { readonly type: 'AnswerOperator'; readonly request: number; readonly result: OperatorResult }
+  /** What must outlive the daemon changed. Before a `StopUnit` it is written first. */
+  | { readonly type: 'SaveMemory'; readonly memory: BrokerMemory }
   /** Tell the journal: it feeds events, logs, metrics, `why`. */
   | { readonly type: 'RecordFact'; readonly fact: Fact };
 

@@ -1,7 +1,8 @@
 /** One text per type, for status, logs, scenario files and `why`: the only place where reasons become sentences. */
 import type { CoreEvent } from './events.js';
+import type { TargetReason } from './facts.js';
 import type { ConsumerState } from './state.js';
-import { type MonotonicMs, targetName, type WaitReason } from './vocabulary.js';
+import { type Holder, type MonotonicMs, targetName, type WaitReason } from './vocabulary.js';
 
 const seconds = (ms: number): string => `${Math.max(0, Math.round(ms / 1000))} s`;
 
@@ -26,6 +27,69 @@ export function describeReason(reason: WaitReason, now: MonotonicMs): string {
       return `waiting for ${targetName(reason.target)}, which has had the card for ${seconds(now - reason.since)}`;
     case 'draining':
       return `waiting for ${targetName(reason.target)}: its job was broken off, its work on the card is not over yet`;
+    case 'behind':
+      return `behind ${targetName(reason.target)} (${reason.ahead}), for which room is being made`;
+    case 'measuring':
+      return `asking what is free now: ${room(reason)}`;
+    case 'unverified': {
+      const freed = reason.freedMib === null ? '' : ` of which ${mib(reason.freedMib)} came back`;
+      return `waiting for ${targetName(reason.victim)} to give back ${mib(reason.expectedMib)}${freed}, for ${seconds(now - reason.since)}: ${room(reason)}`;
+    }
+    case 'loading': {
+      const usual = reason.usualMs === null ? '' : `, usually ${seconds(reason.usualMs)}`;
+      return `${targetName(reason.target)} is loading for ${seconds(now - reason.since)}${usual}`;
+    }
+    case 'load_queue':
+      return `waiting for ${targetName(reason.target)}, which is being loaded or unloaded for ${seconds(now - reason.since)}`;
+    case 'foreign_work':
+      return `${reason.consumer} works for somebody who did not come through us, for ${seconds(now - reason.since)}: ${room(reason)}`;
+    case 'protected':
+      return `${holders(reason.kept)} stays a moment, because a file of it was just read: ${room(reason)}`;
+    case 'no_room': {
+      const held = reason.holders.length === 0 ? '' : `; held by ${holders(reason.holders)}`;
+      return `no room that we could make: ${room(reason)}${held}; given up in ${seconds(reason.givenUpAt - now)}`;
+    }
+    case 'cooling_down':
+      return `${targetName(reason.target)} failed to load ${reason.failures} times in a row, tried again in ${seconds(reason.until - now)}`;
+  }
+}
+
+const mib = (value: number): string => `${Math.round(value).toLocaleString('en-US')} MiB`;
+
+function room({ needMib, freeMib }: { readonly needMib: number; readonly freeMib: number | null }): string {
+  return freeMib === null
+    ? `needs ${mib(needMib)}, free is unknown`
+    : `needs ${mib(needMib)}, ${mib(Math.max(0, freeMib))} can be had now`;
+}
+
+function holders(list: readonly Holder[]): string {
+  return list.map((holder) => `${holder.name} ${mib(holder.mib)}`).join(', ');
+}
+
+/** Why a target moved, as a person would say it. */
+export function describeMove(reason: TargetReason): string {
+  switch (reason.code) {
+    case 'loaded_for':
+      return `loaded for ${reason.job}`;
+    case 'evicted_for': {
+      if (reason.job === null) return 'tried again to make it leave';
+      const target = reason.for === null ? '' : ` (${targetName(reason.for)})`;
+      const idle = reason.idleMs === null ? 'never used since the start' : `idle for ${seconds(reason.idleMs)}`;
+      const free = reason.freeMib === null ? 'free is unknown' : `${mib(reason.freeMib)} can be had`;
+      return `evicted for ${reason.job}${target}, which needs ${mib(reason.needMib)} where ${free}; it was ${idle}`;
+    }
+    case 'freed': {
+      const amount = reason.mib === null ? '' : `: ${mib(reason.mib)} came back`;
+      return `left after ${seconds(reason.tookMs)}${amount} (${reason.how === 'reading' ? 'seen in a reading' : 'believed, no reading'})`;
+    }
+    case 'ready':
+      return `in VRAM${reason.tookMs === null ? '' : ` after ${seconds(reason.tookMs)}`}${reason.mib === null ? '' : `, holds ${mib(reason.mib)}`}`;
+    case 'observed':
+      return `${reason.how}${reason.mib === null ? '' : ` (${mib(reason.mib)})`}`;
+    case 'failed':
+      return reason.message;
+    case 'asked_by_operator':
+      return 'an operator asked for it';
   }
 }
 
@@ -48,6 +112,15 @@ export function describeEvent(event: CoreEvent): string {
       return `OperatorAsked ${event.action.kind}`;
     case 'Ticked':
       return 'Ticked';
+    case 'LoadEnded':
+    case 'UnloadEnded':
+      return `${event.type} ${targetName(event.target)}${event.error === null ? '' : `: ${event.error}`}`;
+    case 'UnitStarted':
+    case 'UnitStopped':
+      return `${event.type} ${event.consumer}${event.error === null ? '' : `: ${event.error}`}`;
+    case 'ConsumerAsked':
+    case 'ConsumerRead':
+      return `${event.type} ${event.consumer}`;
     default:
       return `${event.type} ${event.jobId}`;
   }

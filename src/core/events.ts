@@ -4,7 +4,16 @@
  */
 
 import type { Settings } from './settings.js';
-import type { Capability, ConsumerId, GpuReading, JobClass, JobId, JobOutcome, MonotonicMs } from './vocabulary.js';
+import type {
+  Capability,
+  ConsumerId,
+  GpuReading,
+  JobClass,
+  JobId,
+  JobOutcome,
+  MonotonicMs,
+  Target,
+} from './vocabulary.js';
 
 /** A job as its headers describe it. */
 export interface AnnouncedJob {
@@ -23,13 +32,38 @@ export type OperatorAction =
   | { readonly kind: 'drain' }
   | { readonly kind: 'resume' }
   /** No new jobs, waiting ones are refused, running ones finish. */
-  | { readonly kind: 'shut_down' };
+  | { readonly kind: 'shut_down' }
+  /** The answer comes as `AnswerOperator` with the same request number, when it is done or cannot be. */
+  | {
+      readonly kind: 'load' | 'evict';
+      readonly target: Target;
+      readonly request: number;
+      /** How long the operator waits; null: for ever. */
+      readonly timeoutMs: number | null;
+    }
+  | { readonly kind: 'pin' | 'unpin' | 'forget'; readonly target: Target; readonly request: number };
+
+/** What a consumer says of itself when asked; null where its kind cannot say. */
+export interface ConsumerAnswer {
+  /** The models (null: the consumer as a whole) that are in VRAM, with MiB where it says so. */
+  readonly loaded: readonly { readonly model: string | null; readonly mib: number | null }[] | null;
+  /** Pieces of work that are not ours. */
+  readonly foreignWork: number | null;
+}
 
 export type CoreEvent =
   /** A request's headers were accepted by the routes. The core admits the job (its body may come) or refuses it. */
   | { readonly type: 'JobAnnounced'; readonly job: AnnouncedJob }
   /** The whole body is here and the target is known: the job takes its place in the queue. */
-  | { readonly type: 'JobArrived'; readonly jobId: JobId; readonly model: string | null }
+  | {
+      readonly type: 'JobArrived';
+      readonly jobId: JobId;
+      readonly model: string | null;
+      /** False: it works elsewhere (a model in the cloud): granted at once, holding nothing. */
+      readonly usesCard?: boolean;
+      /** A first guess of what its target takes, MiB, until something is declared or learned. */
+      readonly guessMib?: number;
+    }
   /** The client's connection is gone before its answer was complete. */
   | { readonly type: 'ClientLeft'; readonly jobId: JobId }
   | { readonly type: 'FirstByteSeen'; readonly jobId: JobId }
@@ -53,8 +87,22 @@ export type CoreEvent =
     }
   /** `reading: null`: the tool gave none, `error` says why. Older readings than the newest are dropped by the probe. */
   | { readonly type: 'CardMeasured'; readonly reading: GpuReading | null; readonly error: string | null }
+  /** A load by call ended; resident only once a reading after it exists. */
+  | { readonly type: 'LoadEnded'; readonly target: Target; readonly error: string | null }
+  /** The consumer said that it unloaded (`error: null`), or would not. Never believed without a reading. */
+  | { readonly type: 'UnloadEnded'; readonly target: Target; readonly error: string | null }
+  /** The unit runs and its health was seen good, or why not. */
+  | { readonly type: 'UnitStarted'; readonly consumer: ConsumerId; readonly error: string | null }
+  | { readonly type: 'UnitStopped'; readonly consumer: ConsumerId; readonly error: string | null }
+  /** `answer: null`: it did not answer in time, which proves nothing. */
+  | { readonly type: 'ConsumerAsked'; readonly consumer: ConsumerId; readonly answer: ConsumerAnswer | null }
+  /** The consumer's answer says out of memory, and nothing of it went out yet. */
+  | { readonly type: 'OutOfMemorySeen'; readonly jobId: JobId; readonly canRetry: boolean; readonly message: string }
+  /** A file of the consumer was read through us (`/audio/*`): it counts as use. */
+  | { readonly type: 'ConsumerRead'; readonly consumer: ConsumerId }
   | { readonly type: 'ConfigApplied'; readonly settings: Settings }
   | { readonly type: 'OperatorAsked'; readonly action: OperatorAction; readonly by: string }
   | { readonly type: 'Ticked' };
 
 export type EventType = CoreEvent['type'];
+export type EventOf<T extends EventType> = Extract<CoreEvent, { readonly type: T }>;

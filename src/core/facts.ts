@@ -11,6 +11,8 @@ import type {
   JobId,
   JobOutcome,
   MonotonicMs,
+  Residency,
+  Target,
   WaitReason,
 } from './vocabulary.js';
 
@@ -39,12 +41,38 @@ export interface JobView {
   readonly outcome: JobOutcome | null;
 }
 
+/** Why a target moved, with the numbers of the moment. Text: `describe.ts`. */
+export type TargetReason =
+  | { readonly code: 'loaded_for'; readonly job: JobId; readonly needMib: number; readonly freeMib: number | null }
+  | {
+      readonly code: 'evicted_for';
+      /** null: an operator asked. */
+      readonly job: JobId | null;
+      readonly for: Target | null;
+      readonly needMib: number;
+      readonly freeMib: number | null;
+      readonly idleMs: number | null;
+    }
+  | { readonly code: 'freed'; readonly mib: number | null; readonly tookMs: number; readonly how: 'reading' | 'said' }
+  | { readonly code: 'ready'; readonly mib: number | null; readonly tookMs: number | null }
+  | { readonly code: 'observed'; readonly mib: number | null; readonly how: string }
+  | { readonly code: 'failed'; readonly message: string }
+  | { readonly code: 'asked_by_operator' };
+
 export type Fact =
   | {
       readonly type: 'job';
       readonly change: 'announced' | 'queued' | 'granted' | 'answered' | 'ended' | 'work_over';
       readonly job: JobView;
     }
+  | {
+      readonly type: 'target';
+      readonly target: Target;
+      readonly from: Residency;
+      readonly to: Residency;
+      readonly reason: TargetReason;
+    }
+  | { readonly type: 'out_of_memory'; readonly job: JobId; readonly target: Target; readonly message: string }
   | { readonly type: 'consumer'; readonly consumer: ConsumerId; readonly health: Health; readonly error: string | null }
   | { readonly type: 'gpu'; readonly reading: GpuReading | null; readonly error: string | null }
   | {

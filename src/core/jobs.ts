@@ -2,10 +2,22 @@
  * The life of a job inside the broker: the only functions that move one from phase to phase. A job ends exactly once
  * (`endJob`), its grant comes back exactly once (`releaseGrant`). Pure but for the state handed in.
  */
+import { dropRunClaims, releaseLoadClaimsByReading } from './claims.js';
 import type { Command } from './commands.js';
 import type { JobView } from './facts.js';
-import type { BrokerState, JobRecord } from './state.js';
-import type { JobOutcome, MonotonicMs, WaitReason } from './vocabulary.js';
+import { noteMemoryChange } from './ledger.js';
+import { move, targetStateOf } from './residency.js';
+import type { BrokerState, ConsumerState, JobRecord } from './state.js';
+import {
+  type ConsumerId,
+  type JobEnd,
+  type JobId,
+  type JobOutcome,
+  type MonotonicMs,
+  type Target,
+  targetName,
+  type WaitReason,
+} from './vocabulary.js';
 import { reasonOf } from './waiting.js';
 
 const KEPT_REASONS = 32;
@@ -72,15 +84,15 @@ export function grantJob(step: Step, job: JobRecord): void {
   state.queue.remove(job);
   job.phase = 'running';
   job.grantedAt = now;
-  state.grants.set(job.id, job);
+  if (job.usesCard) state.grants.set(job.id, job);
   state.lastWaitMs = now - job.announcedAt;
   const consumer = state.consumers.get(job.consumer);
   if (consumer !== undefined) {
-    consumer.grants.add(job.id);
+    if (job.usesCard) consumer.grants.add(job.id);
     consumer.lastUsedAt = now;
   }
   tellJob(step, job, 'granted');
-  step.commands.push({ type: 'GrantJob', jobId: job.id });
+  step.commands.push({ type: job.triedAgain ? 'RetryJob' : 'GrantJob', jobId: job.id });
 }
 
 /** The job's one end. `workOver: false` keeps its grant out until `releaseGrant`. */
@@ -94,6 +106,7 @@ export function endJob(step: Step, job: JobRecord, outcome: JobOutcome, workOver
   const granted = job.grantedAt !== null;
   if (granted) state.lastRunMs = now - (job.grantedAt ?? now);
   leavePhase(state, job);
+  if (state.turn?.jobId === job.id) state.turn = null;
   tellJob(step, job, 'ended');
   if (!granted) {
     state.jobs.delete(job.id);
@@ -123,11 +136,72 @@ export function releaseGrant(step: Step, job: JobRecord): void {
   state.grants.delete(job.id);
   state.jobs.delete(job.id);
   if (state.grants.size === 0) state.idleSince = now;
+  dropRunClaims(state, job.id);
+  if (job.usesCard) noteMemoryChange(state, now);
   const consumer = state.consumers.get(job.consumer);
   if (consumer !== undefined) {
     consumer.grants.delete(job.id);
     consumer.lastGrantOverAt = now;
     consumer.lastUsedAt = now;
+    if (job.usesCard) settleTarget(step, job);
   }
   tellJob(step, job, 'work_over');
+}
+
+/** What the end of its work says about its target: a good answer means that it was loaded, a bad one nothing. */
+function settleTarget(step: Step, job: JobRecord): void {
+  const target = targetStateOf(step.state, { consumer: job.consumer, model: job.model });
+  target.lastUsedAt = step.now;
+  if (target.residency !== 'loading') return;
+  if (job.outcome?.end === 'done') target.loadSeenAt ??= step.now;
+  else if (target.loadSeenAt === null && !isLoadingForOthers(step.state, job)) {
+    releaseLoadClaimsByReading(step.state, target, step.now);
+    move(step, target, 'unknown', { code: 'failed', message: job.outcome?.message ?? 'the job that loaded it failed' });
+  }
+}
+
+function isLoadingForOthers(state: BrokerState, job: JobRecord): boolean {
+  if (state.operation?.target === targetName({ consumer: job.consumer, model: job.model })) return true;
+  return [...state.grants.values()].some((other) => other.consumer === job.consumer && other.model === job.model);
+}
+
+export function outcomeOf(end: JobEnd, code: string, message: string): JobOutcome {
+  return { end, code, message };
+}
+
+/** Ends a job from our side, wherever it is: before its grant it is refused, after it its consumer is broken off. */
+export function stopJob(step: Step, job: JobRecord, outcome: JobOutcome, retryAfterS?: number): void {
+  const granted = job.grantedAt !== null;
+  endJob(step, job, outcome, false);
+  if (granted) step.commands.push({ type: 'AbortJob', jobId: job.id, outcome });
+  else if (retryAfterS === undefined) step.commands.push({ type: 'RefuseJob', jobId: job.id, outcome });
+  else step.commands.push({ type: 'RefuseJob', jobId: job.id, outcome, retryAfterS });
+}
+
+/** Ends all jobs of a consumer that were not granted yet. */
+export function refuseAllOf(step: Step, id: ConsumerId, outcome: JobOutcome): void {
+  for (const job of step.state.jobs.values()) {
+    if (job.consumer === id && job.outcome === null && job.grantedAt === null) stopJob(step, job, outcome);
+  }
+}
+
+/** Ends all jobs that wait for one target. */
+export function endWaitersOf(step: Step, wanted: Target, outcome: JobOutcome): void {
+  for (const job of [...step.state.queue]) {
+    if (job.consumer === wanted.consumer && job.model === wanted.model) stopJob(step, job, outcome);
+  }
+}
+
+/** `ConsumerAsked` follows, whether it answers or not; until then it is not asked again. */
+export function askConsumer(step: Step, consumer: ConsumerState): void {
+  if (consumer.asking) return;
+  consumer.asking = true;
+  step.commands.push({ type: 'AskConsumer', consumer: consumer.id });
+}
+
+/** An event for a job that is not there (any more) is counted: two ends, an end after a cancel, a late first byte. */
+export function findJob(step: Step, id: JobId): JobRecord | null {
+  const job = step.state.jobs.get(id);
+  if (job === undefined) step.state.strayEvents += 1;
+  return job ?? null;
 }

@@ -27,6 +27,13 @@ export class WaitingQueue<Job extends Queued> {
     this.#byClass[job.class].set(job.id, job);
   }
 
+  /** Before everybody: O(n), for the rare job that had its turn already and must have it again. */
+  pushFirst(job: Job): void {
+    const others = [...this.#all.values()];
+    for (const other of others) this.remove(other);
+    for (const each of [job, ...others]) this.push(each);
+  }
+
   remove(job: Job): boolean {
     this.#byClass[job.class].delete(job.id);
     return this.#all.delete(job.id);

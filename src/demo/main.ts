@@ -51,13 +51,13 @@ export class DemoError extends Error {
   override readonly name = 'DemoError';
 }
 
-/** Large enough for all four at once: nobody runs out of memory while the broker does not evict. */
+/** Too small for all of them at once: that is what the broker is for. */
 const DEMO_CARD: CardSpec = {
   index: 0,
   uuid: 'GPU-00000000-0000-4000-8000-0000000d0e00',
-  name: 'mGPUmanager pretend card 80GB',
-  totalMib: 81_559,
-  reservedMib: 480,
+  name: 'mGPUmanager pretend card 24GB',
+  totalMib: 24_564,
+  reservedMib: 380,
 };
 
 const hostInUrl = (host: string): string => (host.includes(':') ? `[${host}]` : host);
@@ -102,7 +102,13 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
     log: { level: 'warn' },
     state_dir: stateDir,
     consumers: {
-      mvoice: { kind: 'http', url: url('mvoice'), health: '/health', paths: { tts: '/v1/tts' } },
+      mvoice: {
+        kind: 'http',
+        url: url('mvoice'),
+        health: '/health',
+        paths: { tts: '/v1/tts' },
+        unload: 'POST /unload',
+      },
       'whisper-server': { kind: 'whisper-server', url: url('whisper-server') },
       ollama: { kind: 'ollama', url: url('ollama') },
       comfyui: { kind: 'comfyui', url: url('comfyui') },

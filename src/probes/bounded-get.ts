@@ -50,11 +50,13 @@ export function boundedGet(asked: GetRequest): Promise<GetEnd> {
       // A socket of its own, closed after the answer: a probe that hangs holds up no other, and none is left idle.
       agent: false,
     });
-    const end = (result: GetEnd) => {
+    let result: GetEnd | null = null;
+    const end = (ending: GetEnd) => {
+      // The first word counts: destroying the request brings more of them.
+      result ??= ending;
       clearTimeout(timer);
       asked.signal?.removeEventListener('abort', abort);
       req.destroy();
-      resolve(result);
     };
     const abort = () => end({ type: 'failed', code: 'ABORTED', error: `given up on ${place}` });
     const timer = setTimeout(() => {
@@ -66,10 +68,12 @@ export function boundedGet(asked: GetRequest): Promise<GetEnd> {
     req.on('response', (res) => {
       answer = collect(res, end);
     });
-    // Stays after the end: destroying a request can still bring an error, which then says nothing new.
     req.on('error', (error: NodeJS.ErrnoException) => end(answer?.soFar('cut') ?? failure(error, place)));
-    // A switch to another protocol (101) is no answer to a GET; Node closes it without an error.
-    req.on('close', () => end(answer?.soFar('cut') ?? brokenOff(place)));
+    req.on('close', () => {
+      // A switch to another protocol (101) is no answer to a GET; Node closes it without an error.
+      end(answer?.soFar('cut') ?? brokenOff(place));
+      if (result !== null) resolve(result);
+    });
     if (asked.signal?.aborted === true) abort();
     else req.end();
   });

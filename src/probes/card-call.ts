@@ -1,8 +1,9 @@
 /**
  * One call of `nvidia-smi`, from its start to what it said. Owns its process; decides nothing about when to call.
  */
-import type { GpuReading } from '../core/vocabulary.js';
+import type { ConsumerId, GpuReading } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
+import { COMPUTE_APPS, parseComputeApps } from './compute-apps.js';
 import { argumentsFor, type ParsedOutput, parseOutput, refusedField } from './nvidia-smi-output.js';
 import { startTool, type ToolEnd, type ToolProcess } from './tool-process.js';
 
@@ -24,23 +25,90 @@ export type CallResult =
 
 export interface CardCall {
   readonly startedAt: number;
-  readonly process: ToolProcess;
+  readonly tool: Pick<ToolProcess, 'gone' | 'kill' | 'abandon'>;
   /** May never settle. */
   readonly result: Promise<CallResult>;
 }
 
-export function callNvidiaSmi(fields: readonly string[], env: NodeJS.ProcessEnv, clock: Clock): CardCall {
+/**
+ * Asks for the cards, then for the processes on them: one after the other, so that a call is one process at any time.
+ */
+export function callNvidiaSmi(
+  fields: readonly string[],
+  env: NodeJS.ProcessEnv,
+  clock: Clock,
+  consumerOf: (pid: number) => ConsumerId | null,
+): CardCall {
   // The age of a reading counts from before the question: what happened since then it may not show.
   const startedAt = clock.now();
-  const process = startTool({
+  const first = start(argumentsFor(fields), env);
+  const tool = new ToolSeries(first);
+  const result = first.ended.then(async (end) => {
+    const understood = understand(end, { fields, env, clock, startedAt });
+    if (understood.type !== 'measured' || understood.measurement.reading === null || tool.isEnded) return understood;
+    const { reading } = understood.measurement;
+    const apps = tool.goOn(start(COMPUTE_APPS, env));
+    const listed = await apps.ended;
+    const isList = listed.type === 'ended' && listed.exitCode === 0 && listed.signal === null;
+    const processes = isList ? parseComputeApps(listed.stdout, reading.cards, consumerOf) : null;
+    return { ...understood, measurement: { ...understood.measurement, reading: { ...reading, processes } } };
+  });
+  void result.then(() => tool.seriesEnded());
+  return { startedAt, tool, result };
+}
+
+function start(args: readonly string[], env: NodeJS.ProcessEnv): ToolProcess {
+  return startTool({
     command: TOOL,
-    args: argumentsFor(fields),
+    args,
     env: { ...env, LC_ALL: 'C' },
     maxOutputBytes: MAX_OUTPUT_BYTES,
     exitGraceMs: EXIT_GRACE_MS,
   });
-  const result = process.ended.then((end) => understand(end, { fields, env, clock, startedAt }));
-  return { startedAt, process, result };
+}
+
+/** Two processes in a row, ended and waited for as one. */
+class ToolSeries implements Pick<ToolProcess, 'gone' | 'kill' | 'abandon'> {
+  readonly gone: Promise<void>;
+  isEnded = false;
+  readonly #tools: ToolProcess[];
+  #resolveGone: () => void = () => {};
+  #over = false;
+
+  constructor(first: ToolProcess) {
+    this.#tools = [first];
+    this.gone = new Promise((resolve) => {
+      this.#resolveGone = resolve;
+    });
+    void first.gone.then(() => this.#look());
+  }
+
+  goOn(next: ToolProcess): ToolProcess {
+    this.#tools.push(next);
+    return next;
+  }
+
+  /** No further process follows; gone with the last one. */
+  seriesEnded(): void {
+    this.#over = true;
+    this.#look();
+  }
+
+  kill(): void {
+    this.isEnded = true;
+    for (const tool of this.#tools) tool.kill();
+    this.seriesEnded();
+  }
+
+  abandon(): void {
+    this.isEnded = true;
+    for (const tool of this.#tools) tool.abandon();
+    this.seriesEnded();
+  }
+
+  #look(): void {
+    if (this.#over) void Promise.all(this.#tools.map((tool) => tool.gone)).then(this.#resolveGone);
+  }
 }
 
 interface Asked {
@@ -71,6 +139,8 @@ function readEnd(exitCode: number, stdout: string, stderr: string, asked: Asked)
   const { clock, startedAt } = asked;
   const reading: GpuReading = {
     source: 'nvidia-smi',
+    startedAt,
+    processes: null,
     sampledAt: startedAt,
     sampledWall: clock.wallOf(startedAt),
     cards: output.cards,

@@ -141,7 +141,10 @@ class ProbeSchedule {
   }
 
   #askLater({ result }: Verdict, startedAt: number): void {
-    if (this.#askAgain) return this.askNow();
+    if (this.#askAgain) {
+      this.askNow();
+      return;
+    }
     const { intervalMs } = this.#asked;
     let gapMs = this.#firstGapMs ?? intervalMs;
     if (result !== 'good') gapMs = Math.min(gapMs, UNWELL_INTERVAL_MS);

@@ -3,6 +3,7 @@
  * a call that is late gets one successor beside it, so that never more than two run, and a newer answer is never
  * overwritten by an older one. Owns the calls and their schedule; what a reading means the core decides.
  */
+import type { ConsumerId } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, ConfigurationPort, Log } from '../runtime/ports.js';
 import { type CallResult, type CardCall, callNvidiaSmi, type Measurement } from './card-call.js';
 import { fieldsToAsk } from './nvidia-smi-output.js';
@@ -14,6 +15,8 @@ export interface CardProbeOptions {
   readonly log: Log;
   /** `PATH` in it says where the tool is looked for. */
   readonly env: NodeJS.ProcessEnv;
+  /** Whose a process is; absent: nobody's. */
+  readonly consumerOf?: (pid: number) => ConsumerId | null;
   /** After so long a call counts as late; default 4 s (a card without persistence mode takes up to 2 s). */
   readonly lateMs?: number;
   /** After so long a call is ended; default 9 s, so that slow is told from stuck. */
@@ -25,7 +28,7 @@ export interface CardProbe {
   configurationChanged(): void;
   /**
    * A reading that began after this call, reported like any other as well. Without one, `reading` is null and `error`
-   * says why. Settles within about twice the time after which a call is late.
+   * says why. Settles within twice `deadlineMs`.
    */
   measure(): Promise<Measurement>;
   /** Ends what runs; nothing is reported afterwards, and no stuck tool holds this process. */
@@ -38,6 +41,9 @@ const MOST_CALLS = 2;
 const FAILING_PACE = 2;
 const FAILING_INTERVAL_MS = 5_000;
 
+/** From SIGKILL, or from the last word of a call, until nothing of it is left. */
+const DYING_MAY_TAKE_MS = 1_000;
+
 interface Waiter {
   readonly since: number;
   readonly resolve: (measurement: Measurement) => void;
@@ -46,8 +52,9 @@ interface Waiter {
 interface RunningCall extends CardCall {
   readonly number: number;
   late: boolean;
-  /** It was ended, or it has said all it will. */
-  over: boolean;
+  /** Since when it was ended, or had said all it will; null: neither. */
+  overAt: number | null;
+  readonly stopTimers: () => void;
 }
 
 export function createCardProbe(options: CardProbeOptions): CardProbe {
@@ -102,8 +109,9 @@ class NvidiaSmiProbe implements CardProbe {
     this.#running = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const call of this.#calls) {
-      call.over = true;
-      call.process.abandon();
+      call.overAt = this.#options.clock.now();
+      call.stopTimers();
+      call.tool.abandon();
     }
     this.#answerWaiters(Number.POSITIVE_INFINITY, { reading: null, error: 'the broker stops reading the cards' });
   }
@@ -117,7 +125,14 @@ class NvidiaSmiProbe implements CardProbe {
     this.close();
     const { broker, clock } = this.#options;
     const sampledAt = clock.now();
-    const reading = { source: 'none', sampledAt, sampledWall: clock.wallOf(sampledAt), cards: [] } as const;
+    const reading = {
+      source: 'none',
+      startedAt: sampledAt,
+      processes: null,
+      sampledAt,
+      sampledWall: clock.wallOf(sampledAt),
+      cards: [],
+    } as const;
     broker.post({ type: 'CardMeasured', reading, error: null });
   }
 
@@ -125,8 +140,11 @@ class NvidiaSmiProbe implements CardProbe {
     if (!this.#running) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     // An answer that is not late yet is worth waiting for: it calls here again.
-    if ([...this.#calls].some((call) => !call.late && !call.over)) return;
-    if (this.#calls.size >= MOST_CALLS) return this.#allStuck();
+    if ([...this.#calls].some((call) => !call.late && call.overAt === null)) return;
+    if (this.#calls.size >= MOST_CALLS) {
+      this.#tellIfAllStuck();
+      return;
+    }
     const waitMs = this.#waiters.length > 0 ? 0 : this.#lastStartedAt + this.#gapMs() - this.#options.clock.now();
     if (waitMs <= 0) this.#call();
     else this.#timer = setTimeout(() => this.#callWhenDue(), waitMs);
@@ -139,25 +157,27 @@ class NvidiaSmiProbe implements CardProbe {
   }
 
   #call(): void {
-    const { clock, env, log } = this.#options;
+    const { clock, env } = this.#options;
     this.#lastNumber += 1;
-    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock);
-    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, over: false };
-    this.#lastStartedAt = call.startedAt;
-    this.#calls.add(call);
+    const begun = callNvidiaSmi(fieldsToAsk(this.#refusedFields), env, clock, this.#options.consumerOf ?? (() => null));
     const late = setTimeout(() => this.#becomesLate(call), this.#lateMs);
     const deadline = setTimeout(() => this.#end(call), this.#deadlineMs);
+    const stopTimers = () => {
+      clearTimeout(late);
+      clearTimeout(deadline);
+    };
+    const call: RunningCall = { ...begun, number: this.#lastNumber, late: false, overAt: null, stopTimers };
+    this.#lastStartedAt = call.startedAt;
+    this.#calls.add(call);
     void call.result.then((result) => {
-      clearTimeout(late);
-      clearTimeout(deadline);
-      if (!call.over) this.#take(call, result);
+      stopTimers();
+      if (call.overAt === null) this.#take(call, result);
     });
-    void call.process.gone.then(() => {
-      clearTimeout(late);
-      clearTimeout(deadline);
+    // What it said is taken first: it may change what is asked next.
+    void Promise.all([call.tool.gone, call.result]).then(() => {
       this.#calls.delete(call);
-      log.debug({ call: call.number }, 'nvidia-smi has ended');
-      this.#callWhenDue();
+      // Through the event loop: a tool that cannot even be started ends at once, and would starve everything else.
+      setImmediate(() => this.#callWhenDue());
     });
   }
 
@@ -169,14 +189,14 @@ class NvidiaSmiProbe implements CardProbe {
   }
 
   #end(call: RunningCall): void {
-    call.over = true;
+    call.overAt = this.#options.clock.now();
     this.#options.log.debug({ call: call.number }, 'nvidia-smi did not answer and is ended');
-    call.process.kill();
+    call.tool.kill();
     this.#callWhenDue();
   }
 
   #take(call: RunningCall, result: CallResult): void {
-    call.over = true;
+    call.overAt = this.#options.clock.now();
     switch (result.type) {
       case 'refused_field':
         this.#refusedFields.add(result.field);
@@ -202,10 +222,18 @@ class NvidiaSmiProbe implements CardProbe {
     return `nvidia-smi takes longer than ${this.#lateMs / 1000} s to answer; the figures are as old as they say`;
   }
 
-  #allStuck(): void {
-    const newest = [...this.#calls].at(-1);
-    if (newest?.over !== true) return;
-    const error = `${this.#calls.size} calls of nvidia-smi hang and cannot be ended; see the kernel log (dmesg) for the driver`;
+  /** No call can be made before one of those that live on is gone. */
+  #tellIfAllStuck(): void {
+    const calls = [...this.#calls];
+    const newest = calls.at(-1);
+    if (newest === undefined || calls.some((call) => call.overAt === null)) return;
+    const lastOverAt = Math.max(...calls.map((call) => call.overAt ?? 0));
+    const waitMs = lastOverAt + DYING_MAY_TAKE_MS - this.#options.clock.now();
+    if (waitMs > 0) {
+      this.#timer = setTimeout(() => this.#callWhenDue(), waitMs);
+      return;
+    }
+    const error = `${calls.length} calls of nvidia-smi, or what they started, cannot be ended; see the kernel log (dmesg) for the driver`;
     this.#report(newest, { reading: null, error });
     this.#answerWaiters(Number.POSITIVE_INFINITY, { reading: null, error });
   }

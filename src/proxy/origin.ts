@@ -9,6 +9,8 @@ export interface Origin {
   readonly authority: string;
   /** Put before every path; empty, or `/prefix`. */
   readonly prefix: string;
+  /** Names of the headers that the configuration adds; lower-case. */
+  readonly headers: ReadonlySet<string>;
 }
 
 const known = new WeakMap<ConsumerConfiguration, Origin>();
@@ -22,6 +24,7 @@ export function originOf(consumer: ConsumerConfiguration): Origin {
     port: port === '' ? 80 : Number(port),
     authority: host,
     prefix: pathname.replace(/\/$/, ''),
+    headers: new Set(Object.keys(consumer.headers).map((name) => name.toLowerCase())),
   };
   known.set(consumer, origin);
   return origin;

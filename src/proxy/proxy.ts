@@ -38,7 +38,7 @@ export function createProxy({ broker, configuration, adapters, clock, log }: Pro
   const spoolFolder = join(configuration.current().stateDir, 'spool');
   const upstreams = createUpstreams();
   const shared = { broker, configuration, clock, log, upstreams, memory };
-  const waiting = createWaitingRoom({ ...shared, spool, spoolFolder });
+  const waiting = createWaitingRoom({ ...shared, spool, spoolFolder, spareAborts: [] });
   const routes = createRoutes({
     ...{ configuration, adapters, waiting },
     passes: createPasses(shared),

@@ -13,9 +13,10 @@ import { sendError } from '../server/respond.js';
 import type { Budget } from './budget.js';
 import { type Concerned, failureOf, timeoutOf } from './failures.js';
 import { answerHeaders, requestHeaders } from './headers.js';
+import { HeldAnswer } from './held-answer.js';
 import type { HeldBody } from './intake.js';
 import { Delivery } from './readahead.js';
-import { createTimeLimits, type LimitName } from './time-limits.js';
+import { type LimitName, TimeLimits } from './time-limits.js';
 import type { UpstreamCall, Upstreams } from './upstream.js';
 
 export interface RelayDependencies {
@@ -33,6 +34,10 @@ export interface RelayOrder {
   /** `live`: the client's body goes through as it comes. */
   readonly body: HeldBody | 'live' | null;
   readonly job: JobId | null;
+  /** Whether this answer is looked at as a whole before any of it goes out. Absent: never. */
+  readonly inspects?: (head: AnswerHead) => boolean;
+  /** The whole of such an answer. True: it waits until `release`, `breakOff` or `discard`. */
+  readonly inspected?: (head: AnswerHead, text: string) => boolean;
   /** The answer begins. Returns what is added to its headers, and who wants to see its pieces. */
   readonly answered: (head: AnswerHead) => { readonly headers: readonly string[]; readonly watch: AnswerWatch | null };
   /** The consumer's part is over; called once, before the client can see it, and not after `breakOff`. */
@@ -45,13 +50,13 @@ export type RelayEnd =
   /** `begun: false`: the consumer cannot have begun with it. */
   | { readonly kind: 'timed_out'; readonly error: BrokerError; readonly begun: boolean };
 
-type Phase = 'asking' | 'answering' | 'listening' | 'over';
+type Phase = 'asking' | 'inspecting' | 'answering' | 'listening' | 'over';
 
 export class Relay {
   readonly #order: RelayOrder;
   readonly #dependencies: RelayDependencies;
   readonly #concerned: Concerned;
-  readonly #limits = createTimeLimits((name, limitMs) => this.#expire(name, limitMs));
+  readonly #limits = new TimeLimits((name, limitMs) => this.#expire(name, limitMs));
   readonly #call: UpstreamCall;
   #phase: Phase = 'asking';
   #connected = false;
@@ -59,6 +64,8 @@ export class Relay {
   #watch: AnswerWatch | null = null;
   #delivery: Delivery | null = null;
   #listened: (() => void) | null = null;
+  #held: HeldAnswer | null = null;
+  #answer: IncomingMessage | null = null;
 
   constructor(order: RelayOrder, dependencies: RelayDependencies) {
     this.#order = order;
@@ -133,11 +140,43 @@ export class Relay {
   #onAnswer(answer: IncomingMessage): void {
     if (this.#phase === 'over') return;
     const head = { status: answer.statusCode ?? 0, headers: answer.headers };
-    const { headers, watch } = this.#order.answered(head);
     this.#head = head;
-    this.#watch = watch;
+    this.#answer = answer;
     answer.on('data', (chunk: Buffer) => this.#onPiece(chunk));
     answer.once('end', () => this.#onEnd(answer));
+    if (this.#phase === 'asking' && this.#order.inspects?.(head) === true) {
+      this.#phase = 'inspecting';
+      this.#held = new HeldAnswer(() => this.release());
+      this.#limits.stop('connect');
+      this.#limits.stop('first_byte');
+      return;
+    }
+    this.#startAnswer(answer, head);
+  }
+
+  /** What was held goes out, and the rest as it comes. */
+  release(): void {
+    if (this.#phase !== 'inspecting' || this.#answer === null || this.#head === null) return;
+    this.#phase = 'asking';
+    const pieces = this.#held?.release() ?? [];
+    this.#held = null;
+    this.#startAnswer(this.#answer, this.#head);
+    for (const piece of pieces) this.#onPiece(piece);
+    if (this.#answer.readableEnded) this.#onEnd(this.#answer);
+  }
+
+  /** What was held is forgotten; the job is sent again by another relay. */
+  discard(): void {
+    if (this.#phase !== 'inspecting') return;
+    this.#held?.release();
+    this.#phase = 'over';
+    this.#limits.stopAll();
+    this.#call.destroy();
+  }
+
+  #startAnswer(answer: IncomingMessage, head: AnswerHead): void {
+    const { headers, watch } = this.#order.answered(head);
+    this.#watch = watch;
     if (this.#phase !== 'asking') return;
     this.#phase = 'answering';
     this.#limits.stop('connect');
@@ -150,7 +189,8 @@ export class Relay {
   #beginAnswer(answer: IncomingMessage, added: readonly string[]): void {
     const { req, res } = this.#order.exchange;
     const isChunked = answer.headers['transfer-encoding'] !== undefined && req.httpVersion !== '1.0';
-    const headers = [...answerHeaders(answer.rawHeaders, isChunked), ...added];
+    const headers = answerHeaders(answer.rawHeaders, isChunked);
+    for (const text of added) headers.push(text);
     if (!req.complete) headers.push('Connection', 'close');
     try {
       // Flat and raw: names keep their case, duplicates stay apart.
@@ -184,6 +224,10 @@ export class Relay {
   }
 
   #onPiece(chunk: Buffer): void {
+    if (this.#phase === 'inspecting') {
+      if (this.#held?.piece(chunk) === false) this.release();
+      return;
+    }
     this.#watch?.piece(chunk);
     if (this.#phase !== 'answering') return;
     this.#limits.touch('idle');
@@ -192,6 +236,11 @@ export class Relay {
 
   #onEnd(answer: IncomingMessage): void {
     this.#listened?.();
+    if (this.#phase === 'inspecting' && this.#head !== null && this.#held !== null) {
+      if (this.#order.inspected?.(this.#head, this.#held.text()) === true) this.#limits.stopAll();
+      else this.release();
+      return;
+    }
     if (this.#phase !== 'answering' || this.#head === null) return;
     this.#settle({ kind: 'complete', head: this.#head, watch: this.#watch });
     this.#delivery?.end(answer.rawTrailers);
@@ -201,6 +250,8 @@ export class Relay {
 
   #fail(error: BrokerError): void {
     this.#listened?.();
+    // Cut while it was held: the client sees what came of it, and that it was cut.
+    if (this.#phase === 'inspecting') this.release();
     if (this.#phase !== 'asking' && this.#phase !== 'answering') return;
     this.#dependencies.log.debug({ err: error.cause, consumer: this.#order.consumer.id }, error.message);
     this.#settle({ kind: 'failed', error });

@@ -47,10 +47,8 @@ export function createRoutes(dependencies: RoutesDependencies): readonly Route[]
         refuseUnframed(exchange);
         const request = requestLine('POST', path, exchange.query);
         const jobClass = classOf(exchange.req, consumer);
-        waiting.announce({
-          ...{ exchange, consumer, request, capability, class: jobClass },
-          adapter: adapters[consumer.kind],
-        });
+        const adapter = adapters[consumer.kind];
+        waiting.announce({ exchange, consumer, adapter, request, capability, class: jobClass });
       },
     };
   }

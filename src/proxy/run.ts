@@ -16,6 +16,8 @@ export interface RunDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
   readonly clock: Clock;
   readonly log: Log;
+  /** Controllers that were never handed to anybody who keeps their signal. */
+  readonly spareAborts: AbortController[];
 }
 
 export interface RunOrder {
@@ -39,10 +41,12 @@ export class Run {
   readonly #dependencies: RunDependencies;
   readonly #grantedAt: MonotonicMs;
   readonly #over: () => void;
-  readonly #afterAnswer = new AbortController();
-  readonly #relay: Relay;
+  #relay: Relay;
+  /** It was sent once more after an out of memory; it is not a third time. */
+  #triedAgain = false;
   #isOver = false;
-  #isAnswered = false;
+  /** While work goes on behind a complete answer. */
+  #afterAnswer: AbortController | null = null;
 
   /** `over`: the job has its end; nothing of ours holds its body any more. */
   constructor(order: RunOrder, dependencies: RunDependencies, over: () => void) {
@@ -50,23 +54,58 @@ export class Run {
     this.#dependencies = dependencies;
     this.#over = over;
     this.#grantedAt = dependencies.clock.now();
-    const { exchange, consumer, body, request, id } = order;
-    const path = request.path + request.query;
-    this.#relay = new Relay(
+    this.#relay = this.#send();
+  }
+
+  #send(): Relay {
+    const { exchange, consumer, body, request, id } = this.#order;
+    return new Relay(
       {
-        ...{ exchange, consumer, path, body, job: id },
+        exchange,
+        consumer,
+        body,
+        path: request.path + request.query,
+        job: id,
+        inspects: ({ status }) => status >= 500,
+        inspected: (head, text) => this.#isOutOfMemory(head, text),
         answered: (head) => this.#onAnswer(head),
         over: (end) => this.#onRelayOver(end),
       },
-      dependencies,
+      this.#dependencies,
     );
+  }
+
+  /** True: the core is told, and says what becomes of the answer (`retry`, `pass` or `abort`). */
+  #isOutOfMemory(head: AnswerHead, text: string): boolean {
+    const message = this.#isOver ? null : this.#order.adapter.outOfMemory(head, text);
+    if (message === null) return false;
+    const canRetry = !this.#triedAgain;
+    // After this call: the core's word comes back into a relay that has said what it knows.
+    queueMicrotask(() =>
+      this.#dependencies.broker.post({ type: 'OutOfMemorySeen', jobId: this.#order.id, canRetry, message }),
+    );
+    return true;
+  }
+
+  /** Room was made: the same body once more. */
+  retry(): void {
+    if (this.#isOver) return;
+    this.#triedAgain = true;
+    this.#relay.discard();
+    this.#relay = this.#send();
+  }
+
+  /** The answer goes out as it is. */
+  pass(): void {
+    this.#relay.release();
   }
 
   /** The core has ended the job: everything of it is broken off, and the core hears when its work is over. */
   abort(outcome: JobOutcome, code: BrokerError['code']): void {
     if (this.#isOver) return;
+    const isAnswered = this.#afterAnswer !== null;
     this.#end();
-    void this.#windDown(this.#isAnswered ? null : this.#errorOf(outcome, code));
+    void this.#windDown(isAnswered ? null : this.#errorOf(outcome, code));
   }
 
   #errorOf(outcome: JobOutcome, code: BrokerError['code']): BrokerError {
@@ -80,8 +119,12 @@ export class Run {
     if (!this.#isOver) this.#dependencies.broker.post({ type: 'FirstByteSeen', jobId: id });
     return {
       headers: [
-        ...['X-MGPU-Job', id, 'X-MGPU-Consumer', consumer.id],
-        ...['Server-Timing', `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`],
+        'X-MGPU-Job',
+        id,
+        'X-MGPU-Consumer',
+        consumer.id,
+        'Server-Timing',
+        `queue;dur=${queuedMs.toFixed(1)}, load;dur=0, upstream;dur=${upstreamMs.toFixed(1)}`,
       ],
       watch: adapter.watch(request, head),
     };
@@ -101,15 +144,21 @@ export class Run {
     const { adapter, request, consumer, id } = this.#order;
     const complaint = watch?.complaint() ?? (head.status >= 500 ? `${consumer.id} answered ${head.status}` : null);
     if (complaint !== null) {
-      this.#endAs({ end: 'failed', code: 'consumer_failed', message: complaint }, true);
+      const ranOut = adapter.outOfMemory({ ...head, status: 500 }, complaint) !== null;
+      const code = ranOut && head.status < 500 ? 'gpu_out_of_memory' : 'consumer_failed';
+      this.#endAs({ end: 'failed', code, message: complaint }, true);
       return;
     }
-    const work = adapter.workAfterAnswer(request, head, watch, consumer, this.#afterAnswer.signal);
+    const { spareAborts } = this.#dependencies;
+    const afterAnswer = spareAborts.pop() ?? new AbortController();
+    const work = adapter.workAfterAnswer(request, head, watch, consumer, afterAnswer.signal);
     if (work === null) {
+      // Nobody holds its signal. Most kinds never need one, and it is dear to make.
+      spareAborts.push(afterAnswer);
       this.#endAs(DONE, true);
       return;
     }
-    this.#isAnswered = true;
+    this.#afterAnswer = afterAnswer;
     this.#dependencies.broker.post({ type: 'AnswerSent', jobId: id });
     work.then(
       (verdict) => this.#endAs(outcomeOf(verdict), true),
@@ -134,7 +183,7 @@ export class Run {
 
   #end(): void {
     this.#isOver = true;
-    this.#afterAnswer.abort();
+    this.#afterAnswer?.abort();
     this.#over();
   }
 
@@ -159,5 +208,6 @@ const codeAndText = ({ code, message }: BrokerError): { code: string; message: s
 
 function outcomeOf(verdict: WorkVerdict): JobOutcome {
   if (verdict.end === 'done') return DONE;
-  return { end: 'failed', code: 'consumer_failed', message: verdict.message };
+  const ranOut = verdict.end === 'failed' && verdict.outOfMemory === true;
+  return { end: 'failed', code: ranOut ? 'gpu_out_of_memory' : 'consumer_failed', message: verdict.message };
 }

@@ -5,40 +5,46 @@
 
 export type LimitName = 'connect' | 'first_byte' | 'idle' | 'run' | 'upload';
 
-export interface TimeLimits {
-  start(name: LimitName, limitMs: number): void;
+export class TimeLimits {
+  readonly #expired: (name: LimitName, limitMs: number) => void;
+  readonly #timers: { [Name in LimitName]?: NodeJS.Timeout | undefined } = {};
+
+  /** `expired` is called at most once; all others are stopped then. */
+  constructor(expired: (name: LimitName, limitMs: number) => void) {
+    this.#expired = expired;
+  }
+
+  start(name: LimitName, limitMs: number): void {
+    clearTimeout(this.#timers[name]);
+    this.#timers[name] = setTimeout(expire, limitMs, this, name, limitMs);
+  }
+
   /** Something came: the time begins anew. Nothing happens where the limit does not run. */
-  touch(name: LimitName): void;
-  stop(name: LimitName): void;
-  stopAll(): void;
+  touch(name: LimitName): void {
+    this.#timers[name]?.refresh();
+  }
+
+  stop(name: LimitName): void {
+    clearTimeout(this.#timers[name]);
+    this.#timers[name] = undefined;
+  }
+
+  stopAll(): void {
+    this.stop('connect');
+    this.stop('first_byte');
+    this.stop('idle');
+    this.stop('run');
+    this.stop('upload');
+  }
+
+  /** For the timer. */
+  expire(name: LimitName, limitMs: number): void {
+    this.stopAll();
+    this.#expired(name, limitMs);
+  }
 }
 
-/** `expired` is called at most once; all others are stopped then. */
-export function createTimeLimits(expired: (name: LimitName, limitMs: number) => void): TimeLimits {
-  const timers = new Map<LimitName, NodeJS.Timeout>();
-  const limits: TimeLimits = {
-    start(name, limitMs) {
-      limits.stop(name);
-      const expire = () => {
-        limits.stopAll();
-        expired(name, limitMs);
-      };
-      timers.set(name, setTimeout(expire, limitMs));
-    },
-    touch(name) {
-      timers.get(name)?.refresh();
-    },
-    stop(name) {
-      clearTimeout(timers.get(name));
-      timers.delete(name);
-    },
-    stopAll() {
-      for (const timer of timers.values()) clearTimeout(timer);
-      timers.clear();
-    },
-  };
-  return limits;
-}
+const expire = (limits: TimeLimits, name: LimitName, limitMs: number): void => limits.expire(name, limitMs);
 
 const UNITS = [
   ['h', 3_600_000],

@@ -13,7 +13,7 @@ import { failureOf, timeoutOf } from './failures.js';
 import { answerHeaders, upgradeHeaders } from './headers.js';
 import { originOf } from './origin.js';
 import { type PassesDependencies, refuseDown } from './passes.js';
-import { createTimeLimits } from './time-limits.js';
+import { TimeLimits } from './time-limits.js';
 
 export interface Upgrades {
   /** Throws `consumer_down`; whatever comes later is said on the socket. */
@@ -40,7 +40,7 @@ export function createUpgrades(dependencies: PassesDependencies): Upgrades {
         socket.resume();
         socket.end(rawErrorAnswer(error), () => socket.destroy());
       };
-      const limits = createTimeLimits((name, limitMs) => refuse(timeoutOf(name, limitMs, concerned)));
+      const limits = new TimeLimits((name, limitMs) => refuse(timeoutOf(name, limitMs, concerned)));
       const { connectMs, firstByteMs, runMs } = consumer.timeouts;
       const headers = upgradeHeaders(exchange, consumer);
       const asked = request({ host, port, path: prefix + path, headers, agent: false });

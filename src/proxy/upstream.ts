@@ -12,7 +12,7 @@ import { originOf } from './origin.js';
  * that meets such a close cannot be sent again: nobody knows whether it was begun. So a connection is used again only
  * while it is warm, which is what a busy broker needs; a new one costs 0.1 ms, and a job takes 10 ms or more.
  */
-const WARM_MS = 25;
+const WARM_MS = 50;
 
 export interface UpstreamRequest {
   readonly consumer: ConsumerConfiguration;

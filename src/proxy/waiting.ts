@@ -2,8 +2,8 @@
  * The responses that wait: one record per job from its headers to its end, and the port through which the core says
  * what becomes of it. The only place where a job's stage changes on this side. Decides nothing about turns.
  */
-import { randomBytes } from 'node:crypto';
-import type { Adapter, RequestLine } from '../adapters/adapter.js';
+import { randomUUID } from 'node:crypto';
+import type { Adapter, JobNeed, RequestLine } from '../adapters/adapter.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import { type Capability, type JobClass, type JobId, type JobOutcome, jobId } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
@@ -52,8 +52,14 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   function announce(order: JobOrder): void {
     const job: WaitingJob = {
-      ...order,
-      id: jobId(`j_${randomBytes(10).toString('hex')}`),
+      // Written out, here and at the grant: a spread would be the dearest line of a job's way through this file.
+      exchange: order.exchange,
+      consumer: order.consumer,
+      adapter: order.adapter,
+      request: order.request,
+      capability: order.capability,
+      class: order.class,
+      id: newJobId(),
       stage: { name: 'announced' },
     };
     jobs.set(job.id, job);
@@ -90,14 +96,15 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   async function queue(job: WaitingJob, body: HeldBody): Promise<void> {
     job.stage = { name: 'waiting', body, since: clock.now() };
-    let model: string | null = null;
+    let need: JobNeed = { model: null, usesCard: true };
     try {
-      model = await job.adapter.model(job.request, job.exchange.req.headers['content-type'] ?? null, body);
+      const type = job.exchange.req.headers['content-type'] ?? null;
+      need = await job.adapter.need(job.request, type, body, job.consumer);
     } catch (error) {
       // A job that ended meanwhile has no body any more; one whose model cannot be told is still its consumer's.
       if (jobs.has(job.id)) log.error({ err: error, job: job.id }, 'an adapter could not tell the model of a job');
     }
-    if (jobs.has(job.id)) broker.post({ type: 'JobArrived', jobId: job.id, model });
+    if (jobs.has(job.id)) broker.post({ type: 'JobArrived', jobId: job.id, ...need });
   }
 
   /** What we find out ourselves before the grant: too large, no room, too slow. */
@@ -118,7 +125,9 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     // A reload may have given the consumer another address while the job waited.
     const consumer = configuration.current().consumers.get(job.consumer.id) ?? job.consumer;
     const queuedMs = clock.now() - since;
-    running.run = new Run({ ...job, consumer, body, queuedMs }, dependencies, () => forget(job));
+    const { exchange, adapter, request } = job;
+    const order = { id, exchange, consumer, adapter, request, body, queuedMs };
+    running.run = new Run(order, dependencies, () => forget(job));
   }
 
   function refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void {
@@ -137,14 +146,29 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     if (job?.stage.name === 'running') job.stage.run?.abort(outcome, codeOf(outcome));
   }
 
+  const runOf = (id: JobId): Run | null => {
+    const stage = jobs.get(id)?.stage;
+    return stage?.name === 'running' ? stage.run : null;
+  };
+
   function forget(job: WaitingJob): void {
     jobs.delete(job.id);
     if (job.stage.name === 'taking_in') job.stage.intake.stop();
     else if (job.stage.name !== 'announced') job.stage.body.release();
   }
 
-  return { announce, port: { admit, grant, refuse, abort } };
+  return {
+    announce,
+    port: {
+      ...{ admit, grant, refuse, abort },
+      retry: (id) => runOf(id)?.retry(),
+      pass: (id) => runOf(id)?.pass(),
+    },
+  };
 }
+
+/** 76 random bits, in the form of the contract. */
+const newJobId = (): JobId => jobId(`j_${randomUUID().replaceAll('-', '').slice(0, 20)}`);
 
 const concerned = ({ consumer, id }: WaitingJob) => ({ consumer, job: id });
 const textOf = ({ message }: JobOutcome): string => message ?? 'the broker ended the job';

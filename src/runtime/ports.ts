@@ -1,9 +1,11 @@
 /** What the wings and the runtime know of one another: small interfaces, wired by `main.ts`. */
 import type { Configuration } from '../config/configuration.js';
-import type { CoreEvent } from '../core/events.js';
+import type { OperatorResult } from '../core/commands.js';
+import type { ConsumerAnswer, CoreEvent } from '../core/events.js';
 import type { TimedFact } from '../core/facts.js';
+import type { BrokerMemory } from '../core/memory.js';
 import type { Snapshot } from '../core/snapshot.js';
-import type { JobId, JobOutcome, MonotonicMs, WallMs } from '../core/vocabulary.js';
+import type { ConsumerId, JobId, JobOutcome, MonotonicMs, Target, WallMs } from '../core/vocabulary.js';
 
 export interface Clock {
   /** Never goes back. */
@@ -26,6 +28,39 @@ export interface JobPort {
   grant(id: JobId): void;
   refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void;
   abort(id: JobId, outcome: JobOutcome): void;
+  /** Its answer said out of memory (`OutOfMemorySeen`), room was made: the same body once more. */
+  retry(id: JobId): void;
+  /** Its answer said out of memory, and goes to the client as it is. */
+  pass(id: JobId): void;
+}
+
+/** The consumers, for the executor: by their kind's adapter or by what the configuration says. Each call is bounded. */
+export interface ConsumerPort {
+  load(target: Target, timeoutMs: number): Promise<void>;
+  unload(target: Target, timeoutMs: number): Promise<void>;
+  /** null: it did not answer in time, or its kind cannot say anything. */
+  ask(id: ConsumerId): Promise<ConsumerAnswer | null>;
+}
+
+/** systemd user units. */
+export interface UnitPort {
+  /** Resolves when the unit runs and the consumer's health was seen good. */
+  start(id: ConsumerId, timeoutMs: number): Promise<void>;
+  stop(id: ConsumerId, timeoutMs: number): Promise<void>;
+}
+
+export interface CardPort {
+  /** A reading that begins from now on; `CardMeasured` follows, with or without one. */
+  measure(): void;
+}
+
+export interface MemoryPort {
+  /** Written when this returns, or logged why not: a unit is stopped right after. */
+  save(memory: BrokerMemory): void;
+}
+
+export interface OperatorPort {
+  answer(request: number, result: OperatorResult): void;
 }
 
 /** The journal, for those who watch. */

@@ -1,4 +1,7 @@
-/** Addresses and networks, as sockets, `X-Forwarded-For` and the configuration write them. Keeps nothing. */
+/**
+ * Addresses and networks, as sockets, `X-Forwarded-For` and the configuration write them. Keeps a bounded number of
+ * answers, which cannot change.
+ */
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
 /**
@@ -19,6 +22,9 @@ export function asNetwork(address: string): string {
   return `${address}/${isIPv4(address) ? 32 : 128}`;
 }
 
+/** Answers that are kept, per list: the same few callers come again and again, and looking one up makes an object. */
+const KNOWN_ADDRESSES = 1000;
+
 export interface Networks {
   has(address: string): boolean;
 }
@@ -32,7 +38,18 @@ export function createNetworks(networks: readonly string[]): Networks {
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
   }
-  return { has: (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6') };
+  const known = new Map<string, boolean>();
+  return {
+    has(address) {
+      let isIn = known.get(address);
+      if (isIn === undefined) {
+        isIn = isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+        if (known.size >= KNOWN_ADDRESSES) known.clear();
+        known.set(address, isIn);
+      }
+      return isIn;
+    },
+  };
 }
 
 const LOOPBACK = createNetworks(['127.0.0.0/8', '::1']);

@@ -1,17 +1,34 @@
 /**
- * A world around the core that does whatever a seed says: jobs arrive, leave, end, end twice, consumers die and come
- * back, probes lie. Its judges know the promises (one lock, one end, first come first served) and not the code.
+ * A world around the core that does whatever a seed says, in whatever order: jobs arrive, leave, end, end twice,
+ * consumers die and come back, probes lie, answers come late. Its judges know the promises (one lock, one end, first
+ * come first served) and not the code. Time and memory in truth are the business of `sim/`, not of this.
  */
 import { step } from '../../src/core/broker.js';
 import type { Command } from '../../src/core/commands.js';
 import type { CoreEvent } from '../../src/core/events.js';
+import { policyOf } from '../../src/core/policies/registry.js';
 import { snapshotOf } from '../../src/core/snapshot.js';
 import { newBrokerState } from '../../src/core/state.js';
 import { consumerId, JOB_CLASSES, type JobId, jobId, type PolicyName } from '../../src/core/vocabulary.js';
+import { CoreConsumers } from './core-consumers.js';
 import { settingsFor } from './scenario.js';
 
 export interface Action {
-  readonly kind: 'announce' | 'arrive' | 'leave' | 'end' | 'over' | 'again' | 'probe' | 'cancel' | 'config' | 'time';
+  readonly kind:
+    | 'announce'
+    | 'arrive'
+    | 'leave'
+    | 'end'
+    | 'over'
+    | 'again'
+    | 'probe'
+    | 'cancel'
+    | 'config'
+    | 'time'
+    /** One of the questions and requests that the core has open is answered, or lied to. */
+    | 'answer'
+    | 'out_of_memory'
+    | 'operator';
   /** Chooses whom it hits. */
   readonly pick: number;
 }
@@ -24,6 +41,13 @@ interface KnownJob {
 }
 
 const CONSUMERS = ['a', 'b', 'c', 'd', 'e'];
+const FEATURES = {
+  a: '9000+1000,ask',
+  b: '14000+2000,ask,unit,spares=a',
+  c: '6000+500,start,unit',
+  d: '12000+3000,ask,works',
+  e: '8000+1000,ask,call',
+};
 
 export class CoreWorld {
   readonly complaints: string[] = [];
@@ -32,6 +56,7 @@ export class CoreWorld {
   readonly #jobs = new Map<JobId, KnownJob>();
   readonly #arrivals: JobId[] = [];
   readonly journal: string[] = [];
+  readonly #open = new CoreConsumers();
   #nowMs = 0;
   #made = 0;
   #consumers = CONSUMERS;
@@ -79,6 +104,15 @@ export class CoreWorld {
         this.#consumers = pick % 3 === 0 ? CONSUMERS.slice(1) : CONSUMERS;
         this.#post({ type: 'ConfigApplied', settings: this.#settings() });
         break;
+      case 'answer':
+        this.#postIf(this.#open.answerOne(pick, this.#nowMs));
+        break;
+      case 'out_of_memory':
+        this.#withJob(pick, ['granted'], (id) => this.#outOfMemory(id, pick));
+        break;
+      case 'operator':
+        this.#post(this.#open.operatorAsks(pick));
+        break;
       case 'time':
         this.#nowMs += pick % 2 === 0 ? 500 : -500;
         this.#post({ type: 'Ticked' });
@@ -94,7 +128,9 @@ export class CoreWorld {
     for (const job of [...this.#jobs.values()]) {
       if (job.phase === 'announced') this.#post({ type: 'JobArrived', jobId: job.id, model: null });
     }
-    for (let round = 0; round <= this.#jobs.size; round++) {
+    for (let round = 0; round <= 60 * (this.#jobs.size + 5); round++) {
+      this.#nowMs += 250;
+      this.#postIf(this.#open.answerTruly(this.#nowMs) ?? { type: 'Ticked' });
       for (const job of [...this.#jobs.values()]) {
         if (job.phase === 'granted') this.#post(this.#endOf(job.id, 0));
         if (job.phase === 'aborted') this.#post({ type: 'WorkEnded', jobId: job.id });
@@ -110,6 +146,14 @@ export class CoreWorld {
     }
     if (snapshot.queueDepth + snapshot.inFlight !== 0)
       this.complaints.push('somebody is left in the queue or in flight');
+  }
+
+  #postIf(event: CoreEvent | null): void {
+    if (event !== null) this.#post(event);
+  }
+
+  #outOfMemory(id: JobId, pick: number): CoreEvent {
+    return { type: 'OutOfMemorySeen', jobId: id, canRetry: pick % 3 !== 0, message: 'CUDA out of memory' };
   }
 
   #announce(pick: number): void {
@@ -138,7 +182,9 @@ export class CoreWorld {
   }
 
   #settings() {
-    return settingsFor({ policy: this.#policy, consumers: this.#consumers, queueMax: 12, queueTimeoutMs: 900 });
+    const features = policyOf(this.#policy).makesRoom ? FEATURES : {};
+    const queueTimeoutMs = policyOf(this.#policy).makesRoom ? 60_000 : 900;
+    return settingsFor({ policy: this.#policy, consumers: this.#consumers, queueMax: 12, queueTimeoutMs, features });
   }
 
   #post(event: CoreEvent): void {
@@ -146,10 +192,24 @@ export class CoreWorld {
     if (event.type === 'WorkEnded') this.#overIf(event.jobId, 'aborted');
     if (event.type === 'JobEnded' && event.workOver) this.#overIf(event.jobId, 'aborted');
     const { commands } = step(this.#state, event, this.#nowMs);
+    if (event.type === 'OutOfMemorySeen') this.#heldBack(event.jobId, commands);
+    for (const command of commands) this.#open.see(command, this.#consumerOf(command));
     for (const command of commands) this.#judge(command, event);
     this.#judgeLock();
     this.#judgeProgress();
     this.journal.push(JSON.stringify(commands));
+  }
+
+  /** Its answer is held back: it waits again, or it ends. */
+  #heldBack(id: JobId, commands: readonly Command[]): void {
+    const job = this.#jobs.get(id);
+    const stays = commands.some(({ type }) => type === 'PassAnswer' || type === 'AbortJob');
+    if (job?.phase === 'granted' && !stays) job.phase = 'waiting';
+  }
+
+  #consumerOf(command: Command): string | null {
+    if (command.type !== 'GrantJob' && command.type !== 'RetryJob') return null;
+    return this.#state.jobs.get(command.jobId)?.consumer ?? null;
   }
 
   #noteArrival(id: JobId): void {
@@ -166,7 +226,8 @@ export class CoreWorld {
 
   #judge(command: Command, event: CoreEvent): void {
     if (command.type === 'GrantJob') this.#judgeGrant(command.jobId);
-    if (command.type === 'AbortJob') this.#setPhase(command.jobId, 'granted', 'aborted');
+    if (command.type === 'RetryJob') this.#setPhase(command.jobId, 'waiting', 'granted');
+    if (command.type === 'AbortJob') this.#aborted(command.jobId);
     if (command.type === 'RefuseJob') this.#refused(command.jobId);
     if (command.type !== 'RecordFact' || command.fact.type !== 'job') return;
     const job = this.#jobs.get(command.fact.job.id);
@@ -185,8 +246,16 @@ export class CoreWorld {
     else job.phase = 'granted';
     const before = this.#arrivals.slice(0, this.#arrivals.indexOf(id));
     const overtaken = before.filter((other) => this.#jobs.get(other)?.phase === 'waiting');
-    const unready = (other: JobId) => this.#state.jobs.get(other) && !this.#isUp(other);
+    const unready = (other: JobId) => this.#state.jobs.get(other) && (!this.#isUp(other) || this.#wentAside(other));
     if (!overtaken.every(unready)) this.complaints.push(`${id} overtook ${overtaken.join(' ')}`);
+  }
+
+  #wentAside(id: JobId): boolean {
+    const reasons = this.#state.jobs.get(id)?.reasons ?? [];
+    const codes = reasons.map(({ reason }) => reason.code);
+    return codes.some((code) =>
+      ['no_room', 'foreign_work', 'cooling_down', 'protected', 'state_unknown'].includes(code),
+    );
   }
 
   #isUp(id: JobId): boolean {
@@ -200,19 +269,28 @@ export class CoreWorld {
     if (job !== undefined) job.phase = 'over';
   }
 
+  /** One that ran out of memory once may end while it waits for its second try. */
+  #aborted(id: JobId): void {
+    const job = this.#jobs.get(id);
+    const again = job?.phase === 'waiting' && this.#state.jobs.get(id)?.triedAgain === true;
+    this.#setPhase(id, again ? 'waiting' : 'granted', again ? 'waiting' : 'aborted');
+  }
+
   #setPhase(id: JobId, from: KnownJob['phase'], to: KnownJob['phase']): void {
     const job = this.#jobs.get(id);
-    if (job?.phase !== from) this.complaints.push(`${id} was aborted while ${job?.phase}`);
+    if (job?.phase !== from) this.complaints.push(`${id} cannot go on while it is ${job?.phase}`);
     if (job !== undefined) job.phase = to;
   }
 
   #judgeLock(): void {
     const out = [...this.#jobs.values()].filter((job) => job.phase === 'granted' || job.phase === 'aborted').length;
-    if (this.#policy === 'locked' && out > 1) this.complaints.push(`${out} grants are out under one lock`);
+    if (policyOf(this.#policy).locks && out > 1) this.complaints.push(`${out} grants are out under one lock`);
     if (snapshotOf(this.#state).inFlight !== out) this.complaints.push('in_flight is not what is granted');
   }
 
   #judgeProgress(): void {
+    // Where room is made, a question may be open.
+    if (policyOf(this.#policy).makesRoom) return;
     if (snapshotOf(this.#state).stalledSince !== null) this.complaints.push('a job could be granted and is not');
   }
 }

@@ -10,7 +10,7 @@ import { newBrokerState } from '../../src/core/state.js';
 import { consumerId } from '../../src/core/vocabulary.js';
 import { createProxy, type ProxyWing } from '../../src/proxy/proxy.js';
 import { systemClock } from '../../src/runtime/clock.js';
-import { createExecutor } from '../../src/runtime/executor.js';
+import { createExecutor, type ExecutorOptions } from '../../src/runtime/executor.js';
 import { Journal } from '../../src/runtime/journal.js';
 import { Loop } from '../../src/runtime/loop.js';
 import { settingsOf } from '../../src/runtime/settings.js';
@@ -59,13 +59,14 @@ export async function openProxy(
       ...rest,
     }),
   );
-  const loop = new Loop(newBrokerState(settingsOf(configuration.current()), systemClock.now()), systemClock);
+  const settings = () => settingsOf(configuration.current(), () => adapter.powers);
+  const loop = new Loop(newBrokerState(settings(), systemClock.now()), systemClock);
   const adapters = { http: adapter, ollama: adapter, 'whisper-server': adapter, comfyui: adapter };
   const log = new SilentLog();
   const proxy = createProxy({ broker: loop, configuration, adapters, clock: systemClock, log });
   const journal = new Journal(log);
   const facts = new JobFacts(journal);
-  loop.start(createExecutor(proxy.jobs, journal));
+  loop.start(createExecutor({ broker: loop, jobs: proxy.jobs, journal, ...noMachine(loop) }));
   const setHealth: OpenProxy['setHealth'] = (name, result, error) =>
     loop.post({
       type: 'ProbeEnded',
@@ -82,6 +83,18 @@ export async function openProxy(
     await rm(stateDir, { recursive: true, force: true });
   });
   return { port: door.port, loop, proxy, log, configuration, setHealth, job: (change) => facts.next(change) };
+}
+
+/** No units, no cards, no state folder: what the executor needs beside the proxy. */
+export function noMachine(loop: Loop): Omit<ExecutorOptions, 'broker' | 'jobs' | 'journal'> {
+  const nothing = () => Promise.resolve();
+  return {
+    consumers: { load: nothing, unload: nothing, ask: () => Promise.resolve(null) },
+    units: { start: nothing, stop: nothing },
+    card: { measure: () => loop.post({ type: 'CardMeasured', reading: null, error: 'no card' }) },
+    memory: { save: () => {} },
+    operators: { answer: () => {} },
+  };
 }
 
 class JobFacts {

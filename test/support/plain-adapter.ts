@@ -1,5 +1,5 @@
 /** An adapter of no kind in particular: everything it is asked is kept, everything it says can be replaced. */
-import type { Adapter, RequestLine } from '../../src/adapters/adapter.js';
+import type { Adapter, RequestLine, WorkVerdict } from '../../src/adapters/adapter.js';
 import type { KindName } from '../../src/config/configuration.js';
 import { KIND_DEFAULTS } from './kind-defaults.js';
 
@@ -17,7 +17,9 @@ export function plainAdapter(changes: Partial<Adapter> = {}, kind: KindName = 'h
       if (path.startsWith('/admin')) return 'operator';
       return ['GET', 'HEAD', 'OPTIONS'].includes(method) || path.startsWith('/files') ? 'pass' : 'job';
     },
-    model: async () => null,
+    powers: { loads: 'by_job', swaps: 'consumer', unloads: false, asksForeignWork: false },
+    need: async () => ({ model: null, usesCard: true }),
+    outOfMemory: (head, body) => (head.status >= 500 && body.includes('out of memory') ? body : null),
     watch: () => null,
     workAfterAnswer: () => null,
     errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify({ error: error.message }) }),
@@ -28,4 +30,30 @@ export function plainAdapter(changes: Partial<Adapter> = {}, kind: KindName = 'h
       await changes.brokenOff?.(workId, consumer);
     },
   };
+}
+
+/** An adapter of a service whose answer names work that goes on. */
+export function namingAdapter() {
+  const verdicts: ((verdict: WorkVerdict) => void)[] = [];
+  let aborted = 0;
+  const adapter = plainAdapter({
+    watch: () => {
+      let text = '';
+      return {
+        piece: (chunk) => {
+          text += chunk;
+        },
+        complaint: () => null,
+        workId: () => /id:(\w+)/.exec(text)?.[1] ?? null,
+      };
+    },
+    workAfterAnswer: (_request, _head, _watch, _consumer, signal) => {
+      signal.addEventListener('abort', () => {
+        aborted += 1;
+      });
+      return new Promise((resolve) => verdicts.push(resolve));
+    },
+    namesWorkInAnswer: () => true,
+  });
+  return { adapter, verdicts, aborted: () => aborted };
 }

@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test';
 export type SmiMode =
   /** Says `answer` and ends with `code`. */
   | 'answers'
-  /** Waits for the file `go`, then says the answer that was there when it was called. */
+  /** Waits until it is let go, then says the answer that was there when it was called. */
   | 'slow'
   /** Ignores TERM, never ends, and has a child that holds its output too. */
   | 'stuck'
@@ -30,11 +30,12 @@ alive=0
 for pid in $(cat pids 2>/dev/null); do kill -0 "$pid" 2>/dev/null && alive=$((alive + 1)); done
 echo $((alive + 1)) >> alive
 echo $$ >> pids
+number=$(grep -n "^$$$" pids | cut -d: -f1)
 echo "$*" >> asked
 answer=$(cat answer)
 case "$(cat mode)" in
   answers) printf '%s\\n' "$answer"; exit "$(cat code)" ;;
-  slow) until [ -e go ]; do sleep 0.02; done; printf '%s\\n' "$answer" ;;
+  slow) until [ -e go ] || [ -e "go-$number" ]; do sleep 0.02; done; printf '%s\\n' "$answer" ;;
   stuck) trap '' TERM; sleep 3600 & echo $! >> children; sleep 3600 ;;
   holder) sleep 3600 & echo $! >> children; printf '%s\\n' "$answer" ;;
   unkillable) setsid sleep 3600 & echo $! >> children; sleep 3600 ;;
@@ -52,6 +53,7 @@ export const GOOD_ANSWER = '0, GPU-3cd4, 81559, 9120, 71959, 480, 31, 54, 210.50
 
 export class PretendSmi {
   readonly folder: string;
+  readonly #stops: (() => void)[] = [];
 
   constructor(folder: string) {
     this.folder = folder;
@@ -75,9 +77,14 @@ export class PretendSmi {
     this.#write('code', String(exitCode));
   }
 
-  /** Lets all slow calls answer. */
-  go(): void {
-    this.#write('go', '');
+  /** Lets slow calls answer: all, or only the one with this number, counted from 1. */
+  go(number?: number): void {
+    this.#write(number === undefined ? 'go' : `go-${number}`, '');
+  }
+
+  /** Whoever calls the tool stops before its folder is removed. */
+  beforeRemoval(stop: () => void): void {
+    this.#stops.push(stop);
   }
 
   /** The arguments of every call so far. */
@@ -98,11 +105,14 @@ export class PretendSmi {
     return Math.max(0, ...this.#lines('alive').map(Number));
   }
 
-  /** Whatever a test left behind. */
-  killAll(): void {
+  /** Leaves nothing behind. */
+  async remove(): Promise<void> {
+    for (const stop of this.#stops) stop();
     for (const pid of [...this.pids, ...this.children]) {
       if (isAlive(pid)) process.kill(pid, 'SIGKILL');
     }
+    // A call in its last moment can still write a note.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   }
 
   #write(name: string, text: string): void {
@@ -121,10 +131,7 @@ export class PretendSmi {
 export async function openPretendSmi(t: TestContext): Promise<PretendSmi> {
   const folder = await mkdtemp(join(tmpdir(), 'mgpu-smi-'));
   const smi = new PretendSmi(folder);
-  t.after(async () => {
-    smi.killAll();
-    await rm(folder, { recursive: true, force: true });
-  });
+  t.after(() => smi.remove());
   return smi;
 }
 

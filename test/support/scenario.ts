@@ -4,12 +4,22 @@
  */
 import { step } from '../../src/core/broker.js';
 import type { Command } from '../../src/core/commands.js';
-import { describeReason } from '../../src/core/describe.js';
+import { describeMove, describeReason } from '../../src/core/describe.js';
 import type { CoreEvent } from '../../src/core/events.js';
-import type { Settings } from '../../src/core/settings.js';
+import type { Fact } from '../../src/core/facts.js';
+import { type BrokerMemory, NO_MEMORY } from '../../src/core/memory.js';
+import type { ConsumerSettings, Settings } from '../../src/core/settings.js';
 import { snapshotOf } from '../../src/core/snapshot.js';
 import { type BrokerState, newBrokerState } from '../../src/core/state.js';
-import { consumerId, JOB_CLASSES, type JobClass, jobId, type PolicyName } from '../../src/core/vocabulary.js';
+import {
+  consumerId,
+  JOB_CLASSES,
+  type JobClass,
+  jobId,
+  type PolicyName,
+  targetName,
+  targetOfName,
+} from '../../src/core/vocabulary.js';
 
 export interface Block {
   readonly directives: readonly string[];
@@ -44,23 +54,58 @@ export function settingsFor(options: {
   consumers: readonly string[];
   queueMax?: number;
   queueTimeoutMs?: number | null;
+  /** Per consumer, as scenario files write it: `a:4000+1000,ask,unit,models,call,start,works,spares=b,pin`. */
+  features?: Readonly<Record<string, string>>;
+  totalMib?: number | null;
 }): Settings {
   const limit = options.queueTimeoutMs === undefined ? null : options.queueTimeoutMs;
   return {
     policy: options.policy,
     queueMax: options.queueMax ?? 500,
     queueTimeoutMs: { interactive: limit, normal: limit, batch: limit },
+    noRoomMs: 30_000,
+    reserveMib: 500,
+    totalMib: options.totalMib ?? null,
     consumers: new Map(
       options.consumers.map((name) => {
-        const id = consumerId(name);
-        return [id, { id, endpoint: `http://${name}`, cards: [0], parallel: 1 }];
+        const consumer = consumerFor(name, (options.features?.[name] ?? '').split(','));
+        return [consumer.id, consumer];
       }),
     ),
   };
 }
 
+function consumerFor(name: string, features: readonly string[]): ConsumerSettings {
+  const size = features.find((word) => /^\d/.test(word));
+  const [resident, run] = (size ?? '').split('+').map(Number);
+  const spares = features.find((word) => word.startsWith('spares='))?.slice('spares='.length);
+  const cards = features.find((word) => word.startsWith('cards='))?.slice('cards='.length) ?? '0';
+  return {
+    id: consumerId(name),
+    endpoint: `http://${name}`,
+    cards: cards.split('&').map(Number),
+    parallel: 1,
+    declared: {
+      residentMib: size === undefined ? null : (resident ?? null),
+      runMib: size === undefined ? null : (run ?? 0),
+      pinned: features.includes('pin'),
+    },
+    models: new Map(),
+    canCoexistWith: new Set((spares ?? '').split('&').map(consumerId)),
+    loads: features.includes('call') ? 'by_call' : features.includes('start') ? 'at_start' : 'by_job',
+    unloadsByCall: features.includes('ask'),
+    unit: features.includes('unit') ? `${name}.service` : null,
+    start: features.includes('never') ? 'never' : features.includes('on-demand') ? 'on-demand' : 'parked',
+    swaps: features.includes('models') ? 'models' : 'consumer',
+    asksForeignWork: features.includes('works'),
+    loadTimeoutMs: 180_000,
+    unloadTimeoutMs: 15_000,
+  };
+}
+
 class ScenarioRunner {
   #state: BrokerState = newBrokerState(settingsFor({ policy: 'locked', consumers: [] }), 0);
+  #memory: BrokerMemory = NO_MEMORY;
   #nowMs = 0;
 
   run(line: string): string[] {
@@ -71,12 +116,18 @@ class ScenarioRunner {
       return this.#step({ type: 'Ticked' });
     }
     if (verb === 'status') return this.#status();
+    if (verb === 'restart') {
+      // Killed and started again: of what it knew there is only what it had saved.
+      this.#state = newBrokerState(this.#state.settings, this.#nowMs, this.#memory);
+      return this.#step({ type: 'Ticked' });
+    }
     const event = this.#eventOf(verb, words);
     return this.#step(event);
   }
 
   #step(event: CoreEvent): string[] {
     const { commands } = step(this.#state, event, this.#nowMs);
+    for (const command of commands) if (command.type === 'SaveMemory') this.#memory = command.memory;
     return commands.flatMap((command) => describeCommand(command) ?? []);
   }
 
@@ -87,7 +138,13 @@ class ScenarioRunner {
       const reason = job.reason === null ? '' : `: ${describeReason(job.reason, snapshot.at)}`;
       return `${job.id} ${job.state}${job.position === null ? '' : ` #${job.position}`}${reason}`;
     });
-    return [head, ...jobs];
+    const targets = snapshot.consumers.flatMap((consumer) =>
+      consumer.targets.map(
+        (one) =>
+          `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`,
+      ),
+    );
+    return [head, ...jobs, ...(this.#state.settings.policy === 'vram-lru' ? targets : [])];
   }
 
   #eventOf(verb: string, words: readonly string[]): CoreEvent {
@@ -115,6 +172,45 @@ class ScenarioRunner {
         return this.#ended(first, { end: 'failed', code: 'consumer_failed', message: 'reset' }, second !== 'working');
       case 'over':
         return { type: 'WorkEnded', jobId: jobId(first) };
+      case 'first':
+        return { type: 'FirstByteSeen', jobId: jobId(first) };
+      case 'reading':
+        return this.#reading(words);
+      case 'loaded':
+        return { type: 'LoadEnded', target: targetOfName(first), error: second === '' ? null : second };
+      case 'unloaded':
+        return { type: 'UnloadEnded', target: targetOfName(first), error: second === '' ? null : second };
+      case 'started':
+        return { type: 'UnitStarted', consumer: consumerId(first), error: second === '' ? null : second };
+      case 'stopped':
+        return { type: 'UnitStopped', consumer: consumerId(first), error: second === '' ? null : second };
+      case 'says':
+        return this.#says(first, words.slice(1));
+      case 'oom':
+        return {
+          type: 'OutOfMemorySeen',
+          jobId: jobId(first),
+          canRetry: second !== 'late',
+          message: 'CUDA out of memory',
+        };
+      case 'read':
+        return { type: 'ConsumerRead', consumer: consumerId(first) };
+      case 'evict':
+      case 'load':
+        return {
+          type: 'OperatorAsked',
+          action: {
+            kind: verb,
+            target: targetOfName(first),
+            request: 1,
+            timeoutMs: second === '' ? null : Number(second) * 1000,
+          },
+          by: 'tester',
+        };
+      case 'pin':
+      case 'unpin':
+      case 'forget':
+        return { type: 'OperatorAsked', action: { kind: verb, target: targetOfName(first), request: 1 }, by: 'tester' };
       case 'cancel':
         return { type: 'OperatorAsked', action: { kind: 'cancel', job: jobId(first) }, by: 'tester' };
       case 'drain':
@@ -134,7 +230,68 @@ class ScenarioRunner {
       consumers: (named.get('consumers') ?? '').split(',').filter((name) => name !== ''),
       queueMax: Number(named.get('max') ?? 500),
       queueTimeoutMs: timeout === undefined ? null : Number(timeout) * 1000,
+      features: Object.fromEntries(words.filter((word) => word.includes(':')).map((word) => word.split(/:(.*)/s))),
+      totalMib: named.has('total') ? Number(named.get('total')) : null,
     });
+  }
+
+  /**
+   * `reading total=24000 a=4000 b=600 stranger=2000`: all on card 0; `nolist`: no processes; `none`: no reading;
+   * `words`: words where numbers are expected; `absurd`: more free than there is.
+   */
+  #reading(words: readonly string[]): CoreEvent {
+    if (words[0] === 'none') return { type: 'CardMeasured', reading: null, error: 'nvidia-smi is not there' };
+    const uses = words.filter((word) => word.includes('=') && !word.startsWith('total='));
+    const processes = uses.map((word, index) => {
+      const [name = '', mib = '0'] = word.split('=');
+      const consumer = name === 'stranger' ? null : consumerId(name);
+      return { card: 0, pid: 100 + index, name, usedMib: Number(mib), consumer };
+    });
+    const total = Number(words.find((word) => word.startsWith('total='))?.slice(6) ?? 24_000);
+    const used = processes.reduce((sum, use) => sum + use.usedMib, 0);
+    const numbers = !words.includes('words');
+    const free = words.includes('absurd') ? 3 * total : total - used;
+    return {
+      type: 'CardMeasured',
+      error: null,
+      reading: {
+        source: 'nvidia-smi',
+        startedAt: this.#nowMs,
+        sampledAt: this.#nowMs,
+        sampledWall: 0,
+        processes: words.includes('nolist') || !numbers ? null : processes,
+        cards: [
+          {
+            index: 0,
+            uuid: 'GPU-0',
+            name: 'pretend',
+            totalMib: numbers ? total : null,
+            usedMib: numbers ? used : null,
+            freeMib: numbers ? free : null,
+            driverReservedMib: numbers ? 0 : null,
+            utilizationPct: null,
+            temperatureC: null,
+            powerW: null,
+          },
+        ],
+      },
+    };
+  }
+
+  /** `says ollama work=1 qwen=5000 small=900`, `says ollama nothing`, `says ollama silent`. */
+  #says(name: string, words: readonly string[]): CoreEvent {
+    const consumer = consumerId(name);
+    if (words.includes('silent')) return { type: 'ConsumerAsked', consumer, answer: null };
+    const work = words.find((word) => word.startsWith('work='));
+    const loaded = words
+      .filter((word) => !word.startsWith('work=') && word.includes('='))
+      .map((word) => ({ model: word.split('=')[0] ?? '', mib: Number(word.split('=')[1]) }));
+    const knows = loaded.length > 0 || words.includes('nothing');
+    return {
+      type: 'ConsumerAsked',
+      consumer,
+      answer: { loaded: knows ? loaded : null, foreignWork: work === undefined ? null : Number(work.slice(5)) },
+    };
   }
 
   #jobOf(id: string, consumer: string, jobClass: string) {
@@ -156,16 +313,36 @@ function describeCommand(command: Command): string | null {
   switch (command.type) {
     case 'AdmitJob':
     case 'GrantJob':
+    case 'RetryJob':
+    case 'PassAnswer':
       return `${command.type} ${command.jobId}`;
     case 'RefuseJob':
     case 'AbortJob':
       return `${command.type} ${command.jobId} ${command.outcome.end} ${command.outcome.code}: ${command.outcome.message}`;
-    case 'RecordFact': {
-      const { fact } = command;
-      if (fact.type === 'consumer') return `  fact ${fact.consumer} is ${fact.health}`;
-      if (fact.type === 'job' && fact.change === 'ended') return `  fact ${fact.job.id} ended ${fact.job.outcome?.end}`;
-      if (fact.type === 'job' && fact.change === 'work_over') return `  fact ${fact.job.id} work over`;
-      return null;
-    }
+    case 'StartLoad':
+    case 'StartUnload':
+      return `${command.type} ${targetName(command.target)}`;
+    case 'StartUnit':
+    case 'StopUnit':
+    case 'AskConsumer':
+      return `${command.type} ${command.consumer}`;
+    case 'MeasureCard':
+      return 'MeasureCard';
+    case 'AnswerOperator':
+      return `AnswerOperator ${command.result.ok ? 'yes' : `no ${command.result.code}`}: ${command.result.message}`;
+    case 'SaveMemory':
+      return command.memory.parked.length === 0 ? null : `  saved, parked: ${command.memory.parked.join(' ')}`;
+    case 'RecordFact':
+      return describeFact(command.fact);
   }
+}
+
+function describeFact(fact: Fact): string | null {
+  if (fact.type === 'consumer') return `  fact ${fact.consumer} is ${fact.health}`;
+  if (fact.type === 'target')
+    return `  fact ${targetName(fact.target)} ${fact.from} -> ${fact.to}: ${describeMove(fact.reason)}`;
+  if (fact.type === 'out_of_memory') return `  fact ${targetName(fact.target)} out of memory`;
+  if (fact.type !== 'job') return null;
+  if (fact.change === 'ended') return `  fact ${fact.job.id} ended ${fact.job.outcome?.end}`;
+  return fact.change === 'work_over' ? `  fact ${fact.job.id} work over` : null;
 }

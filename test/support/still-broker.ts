@@ -57,6 +57,9 @@ export function sampleConsumerSnapshot(name: string, changes: Partial<ConsumerSn
     lastUsedAt: null,
     runP50Ms: null,
     runP95Ms: null,
+    targets: [],
+    heldMib: null,
+    foreignWork: null,
     ...changes,
   };
 }
@@ -88,6 +91,8 @@ export class StillBroker implements BrokerPort {
       oldestQueuedAt: null,
       evictions: 0,
       loads: 0,
+      outOfMemories: 0,
+      cards: [],
       consumers: [sampleConsumerSnapshot('mvoice')],
       jobs: () => this.jobs.values(),
       job: (id) => this.jobs.find((job) => job.id === id) ?? null,

@@ -63,3 +63,16 @@ export async function exchangeRaw(port: number, bytes: string): Promise<string> 
   await new Promise((resolve) => socket.once('close', resolve));
   return Buffer.concat(chunks).toString('latin1');
 }
+
+/** Sends bytes and leaves without a word at the moment that `reached` waits for. */
+export async function leaveWhen(
+  port: number,
+  bytes: string,
+  reached: (socket: Socket) => Promise<unknown>,
+): Promise<void> {
+  const socket = await openSocket(port);
+  socket.on('error', () => {});
+  socket.write(bytes);
+  await reached(socket);
+  socket.destroy();
+}

@@ -73,7 +73,7 @@ after(() => {
   account?.remove();
 });
 
-test('deployment', async (t) => {
+test('deployment', { timeout: 540_000 }, async (t) => {
   const standIn = await openStandIn(t, ({ req, res }) => {
     if (req.method === 'GET') res.end('here');
   });
@@ -165,11 +165,11 @@ test('deployment', async (t) => {
   });
 
   await t.test('a daemon that stands still is ended by the watchdog and started again', async (t) => {
-    account.write(`${UNIT_FILE}.d/90-test.conf`, '[Service]\nWatchdogSec=2\n');
+    account.write(`${UNIT_FILE}.d/90-test.conf`, '[Service]\nWatchdogSec=3\n');
     await account.run('systemctl', '--user', 'daemon-reload');
     await account.run('systemctl', '--user', 'restart', UNIT);
-    const tookMs = await backAfter(async () => account.run('kill', '-STOP', await processId()), 15_000);
-    t.diagnostic(`back after ${Math.round(tookMs)} ms, with WatchdogSec=2`);
+    const tookMs = await backAfter(async () => account.run('kill', '-STOP', await processId()), 30_000);
+    t.diagnostic(`back after ${Math.round(tookMs)} ms, with WatchdogSec=3`);
     assert.equal(await account.property(UNIT, 'NRestarts'), '1');
     await account.run('rm', inHome(`${UNIT_FILE}.d/90-test.conf`));
     await account.run('systemctl', '--user', 'daemon-reload');
@@ -185,7 +185,7 @@ test('deployment', async (t) => {
       call.res.write('first, ');
       const answer = await streaming;
       const stopping = account.run('systemctl', '--user', 'stop', UNIT);
-      await eventually('newcomers are refused', 5_000, async () => {
+      await eventually('newcomers are refused', 20_000, async () => {
         const newcomer = await ask(`${url}/v1/llm`, { method: 'POST', body: '{}' });
         return newcomer.status === 503 && newcomer.text.includes('draining') ? true : undefined;
       });

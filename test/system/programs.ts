@@ -17,23 +17,28 @@ export interface Outcome {
 export interface ProgramOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** What it reads from stdin. Default: nothing. */
+  readonly input?: string;
   /** After it the program is killed and `status` is null. Default: two minutes. */
   readonly limitMs?: number;
 }
 
-/** Runs to its end, with no stdin. Rejects only if the program cannot be started. */
+/** Runs to its end. Rejects only if the program cannot be started. */
 export async function runProgram(
   command: string,
   args: readonly string[],
-  { cwd, env, limitMs = 120_000 }: ProgramOptions = {},
+  { cwd, env, input = '', limitMs = 120_000 }: ProgramOptions = {},
 ): Promise<Outcome> {
   const child = spawn(command, args, {
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env }),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     signal: AbortSignal.timeout(limitMs),
     killSignal: 'SIGKILL',
   });
+  // A program that does not read its stdin may be gone before it was written.
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -2,14 +2,14 @@
  * A copy of this checkout with a configuration of its own, to deploy from: tests change what is in it, the checkout
  * stays as it is.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Outcome, ROOT, runProgram } from './programs.js';
 import type { ScratchAccount } from './scratch-account.js';
 
-const COPIED = ['src', 'test', 'bench', 'dist', 'config', 'systemd', 'scripts', 'examples', 'Makefile'];
-const COPIED_TOO = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.base.json'];
+/** Linked, or no part of what is built. */
+const NOT_COPIED = ['node_modules', '.git'];
 
 export interface ReleaseTree {
   readonly folder: string;
@@ -28,7 +28,7 @@ export function openReleaseTree(shippedConfiguration: string): ReleaseTree {
   const folder = mkdtempSync(join(tmpdir(), 'mgpu-release-'));
   const copy = (name: string): void =>
     cpSync(join(ROOT, name), join(folder, name), { recursive: true, preserveTimestamps: true });
-  for (const name of [...COPIED, ...COPIED_TOO]) copy(name);
+  for (const name of readdirSync(ROOT)) if (!NOT_COPIED.includes(name)) copy(name);
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   writeFileSync(join(folder, 'config/consumers.yaml'), shippedConfiguration);
   const environment = (account: ScratchAccount) => ({ ...process.env, SSH_OPTIONS: account.sshOptions });

@@ -72,10 +72,14 @@ export async function openScratchAccount(): Promise<ScratchAccount> {
     await mustRun('bash', [MANAGER, 'start', name]);
     const port = await freePort();
     await writeSshFiles(name, work, port);
-    sshd = spawn('bash', [MANAGER, 'enter', name, '/usr/sbin/sshd', '-D', '-f', join(work, 'sshd_config'), '-e'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    await eventually(`sshd listens on port ${port}`, 10_000, () => connects(port));
+    sshd = spawn(
+      'bash',
+      [MANAGER, 'enter', name, '/usr/sbin/sshd', '-D', '-f', join(work, 'sshd_config'), '-E', join(work, 'sshd.log')],
+      {
+        stdio: 'ignore',
+      },
+    );
+    await eventually(`sshd listens on port ${port}`, 60_000, () => connects(port));
     const options = `-p ${port} -i ${work}/id -o UserKnownHostsFile=${work}/known -o IdentitiesOnly=yes -o BatchMode=yes -F none`;
     return describeAccount(name, options, remove);
   } catch (error) {

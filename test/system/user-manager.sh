@@ -37,7 +37,6 @@ case $verb in
 start)
   alive manager && { echo "already running" >&2; exit 1; }
   rm -rf "$state"; mkdir -p "$state" "$cg"
-  chown "$uid:$gid" "$cg" "$cg"/cgroup.{procs,subtree_control,threads}
   install -d -m 700 -o "$uid" -g "$gid" "$runtime"
   usermod -aG systemd-journal "$user"
   if [ -n "${1:-}" ] && [ -d /sys/fs/cgroup/memory ]; then mkdir -p "$oldmem"; echo "$1" > "$oldmem/memory.limit_in_bytes"; fi
@@ -62,6 +61,10 @@ __inside)
   install -d -m 2755 -g systemd-journal /run/log/journal "/run/log/journal/$(cat /etc/machine-id)"
   setsid /usr/lib/systemd/systemd-journald & echo $! > "$state/journal"
   for _ in $(seq 50); do [ -S /run/systemd/journal/stdout ] && break; sleep 0.1; done
+  # Of a place like this in the tree of groups the journal knows which user unit a line came from.
+  leaf=/sys/fs/cgroup/user.slice/user-$uid.slice/user@$uid.service
+  mkdir -p "$leaf"; chown "$uid:$gid" "$leaf" "$leaf"/cgroup.{procs,subtree_control,threads}
+  echo $$ > "$leaf/cgroup.procs"
   exec setpriv --reuid "$uid" --regid "$gid" --init-groups env -i HOME="$home" USER="$user" LOGNAME="$user" \
     SHELL=/bin/bash PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 XDG_RUNTIME_DIR="$runtime" \
     /usr/lib/systemd/systemd --user --log-target=journal ;;

@@ -135,9 +135,16 @@ for (const kind of KIND_NAMES) {
 
     test('names the model of a job, and none for a body that is none', async () => {
       const { job } = standIn;
-      assert.equal(await adapter.model(job, job.type, bodyOf(job.body)), standIn.model);
+      const { model, usesCard } = await adapter.need(job, job.type, bodyOf(job.body), consumer);
+      assert.deepEqual(
+        { model, usesCard },
+        {
+          model: standIn.model,
+          usesCard: true,
+        },
+      );
       for (const broken of ['', '{', '[]', 'nonsense', '{"model":7}', '"model"', '{"a":{"model":"inner"}}']) {
-        assert.equal(await adapter.model(job, 'application/json', bodyOf(broken)), null, broken);
+        assert.equal((await adapter.need(job, 'application/json', bodyOf(broken), consumer)).model, null, broken);
       }
     });
 

@@ -29,7 +29,7 @@ test('the smallest file works and gets the defaults of the contract', () => {
   assert.deepEqual(general, {
     file: null,
     bind: [{ host: '127.0.0.1', port: 8770 }],
-    policy: 'locked',
+    policy: 'vram-lru',
     routes: { llm: 'ollama' },
     audioProxy: null,
     gpu: { source: 'auto', intervalMs: 2_000, reserveMib: 512, totalMib: null },
@@ -244,6 +244,7 @@ test('keys without effect under the policy are warned of, with their place', () 
     '    models: { m: { vram_run_mib: 5, class: batch } }',
     '    timeouts: { load: 1m, run: 1m }',
     '  b: { url: http://b, pin: false, can_coexist_with: [], parallel: 1, unload: POST /u }',
+    'policy: locked',
   ].join('\n');
   assert.deepEqual(
     load(text).warnings.map(({ line, column, keyPath }) => `${line}:${column} ${keyPath}`),
@@ -260,6 +261,11 @@ test('keys without effect under the policy are warned of, with their place', () 
   );
   const [first] = load('policy: passthrough\nconsumers: { a: { url: "http://a", parallel: 2 } }').warnings;
   assert.match(first?.message ?? '', /no effect: policy passthrough runs every job at once/);
+  const roomy = load('consumers: { a: { url: "http://a" }, b: { url: "http://b:81", unit: b.service } }').warnings;
+  assert.deepEqual(
+    roomy.map(({ keyPath, message }) => [keyPath, message.slice(0, 17)]),
+    [['consumers.a', 'cannot be evicted']],
+  );
 });
 
 test('a file without any consumer is good, with a warning', () => {

@@ -52,8 +52,7 @@ const BAD_FILES: readonly (readonly [string, string, string, RegExp])[] = [
   ['front', http('    ▸front: 9000'), 'consumers.tts.front', /not yet: /],
   ['idle_unload', http('    ▸idle_unload: 5m'), 'consumers.tts.idle_unload', /not yet: /],
   ['access.keys_file', `access: { ▸keys_file: /k }${OLLAMA}`, 'access.keys_file', /not yet: /],
-  ['policy swap-aware', `policy: ▸swap-aware${OLLAMA}`, 'policy', /not yet: .*write locked/],
-  ['policy vram-lru', `policy: ▸vram-lru${OLLAMA}`, 'policy', /not yet: .*write locked/],
+  ['policy swap-aware', `policy: ▸swap-aware${OLLAMA}`, 'policy', /not yet: .*write vram-lru/],
   ['gpu.source nvml', `gpu: { source: ▸nvml }${OLLAMA}`, 'gpu.source', /not yet: .*write auto or nvidia-smi/],
   // words
   ['an unknown policy', `policy: ▸loked${OLLAMA}`, 'policy', /did you mean "locked"\?/],

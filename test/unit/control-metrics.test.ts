@@ -82,7 +82,9 @@ test('card memory is in bytes and vanishes with an old reading', async (t) => {
     powerW: null,
   };
   const cards = [card, { ...card, index: 1, usedMib: null, totalMib: null }];
-  broker.state = { reading: { source: 'nvidia-smi', sampledAt: 13_000, sampledWall: 0, cards } };
+  broker.state = {
+    reading: { source: 'nvidia-smi', startedAt: 0, processes: null, sampledAt: 13_000, sampledWall: 0, cards },
+  };
   const fresh = await scrape(port);
   assert.equal(sampleValue(fresh, 'mgpu_gpu_memory_used_bytes', { card: '0' }), 1_048_576);
   assert.equal(sampleValue(fresh, 'mgpu_gpu_memory_used_bytes', { card: '1' }), undefined);
@@ -92,11 +94,10 @@ test('card memory is in bytes and vanishes with an old reading', async (t) => {
   assert.equal(sampleValue(old, 'mgpu_gpu_memory_total_bytes', { card: '0' }), 24_000 * 1_048_576);
 });
 
-test('jobs that died of the memory of the card are counted', async (t) => {
+test('each time that the memory of the card ran out is counted, also where the job was tried again', async (t) => {
   const { port, journal } = await openControl(t);
-  const outcome = { end: 'failed', code: 'gpu_out_of_memory', message: 'CUDA out of memory' } as const;
-  const job = sampleJob('j_1', { consumer: consumerId('comfyui'), outcome });
-  journal.record(1, { type: 'job', change: 'ended', job });
+  const target = { consumer: consumerId('comfyui'), model: null };
+  journal.record(1, { type: 'out_of_memory', job: sampleJob('j_1').id, target, message: 'CUDA out of memory' });
   assert.equal(sampleValue(await scrape(port), 'mgpu_oom_total', { consumer: 'comfyui' }), 1);
 });
 

@@ -72,14 +72,14 @@ test('a body above 1 MiB waits on disk, in a file without a name, and leaves mem
   let heldWhileWaiting = { memoryBytes: -1, spoolBytes: -1 };
   let readTwice: string[] = [];
   const adapter = plainAdapter({
-    async model(_request, _type, body) {
+    async need(_request, _type, body) {
       heldWhileWaiting = proxy.held();
       for (let round = 0; round < 2; round++) {
         const chunks: Buffer[] = [];
         for await (const chunk of body.read()) chunks.push(chunk);
         readTwice.push(digest(Buffer.concat(chunks)));
       }
-      return null;
+      return { model: null, usesCard: true };
     },
   });
   const { port, proxy, configuration, job } = await openProxy(t, consumerAt(service.url), { limits: LIMITS, adapter });

@@ -163,7 +163,10 @@ test('a consumer removed by a reload: its waiting jobs end, its running job fini
   const queueTimeoutMs = { interactive: null, normal: null, batch: null };
   loop.post({
     type: 'ConfigApplied',
-    settings: { policy: 'locked', queueMax: 9, queueTimeoutMs, consumers: new Map() },
+    settings: {
+      ...{ policy: 'locked', queueMax: 9, queueTimeoutMs, consumers: new Map() },
+      ...{ noRoomMs: 0, reserveMib: 0, totalMib: null },
+    },
   });
   const { status, text } = await waiter;
   assert.deepEqual([status, errorOf(text).code], [503, 'consumer_removed']);

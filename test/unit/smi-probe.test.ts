@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CoreEvent } from '../../src/core/events.js';
 import { type CardProbeOptions, createCardProbe } from '../../src/probes/nvidia-smi.js';
@@ -15,6 +15,9 @@ import { StillBroker } from '../support/still-broker.js';
 type Measured = Extract<CoreEvent, { readonly type: 'CardMeasured' }>;
 type Source = 'auto' | 'nvidia-smi' | 'none';
 
+/** Far more than any step takes, so that what never comes fails by itself. */
+const WAIT_AT_MOST_MS = 15_000;
+
 const configurationWith = (source: Source, intervalMs: number) => {
   const { gpu } = sampleConfiguration();
   return sampleConfiguration({ gpu: { ...gpu, source, intervalMs } });
@@ -22,7 +25,6 @@ const configurationWith = (source: Source, intervalMs: number) => {
 
 /** Samples as fast as it can unless told otherwise. */
 function openProbe(
-  t: TestContext,
   smi: PretendSmi,
   options: Partial<CardProbeOptions> & { source?: Source; intervalMs?: number } = {},
 ) {
@@ -31,11 +33,12 @@ function openProbe(
   const configuration = new HeldConfiguration(configurationWith(source, intervalMs));
   const log = new SilentLog();
   const probe = createCardProbe({ broker, configuration, clock: systemClock, log, env: smi.env, ...limits });
-  t.after(() => probe.close());
+  smi.beforeRemoval(() => probe.close());
   const measured = (): Measured[] => broker.posted.filter((event) => event.type === 'CardMeasured');
   /** The next report that satisfies; reports so far do not count. */
   const next = (isIt: (event: Measured) => boolean): Promise<Measured> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      AbortSignal.timeout(WAIT_AT_MOST_MS).onabort = () => reject(new Error('waited in vain for a report'));
       broker.onPost = (event) => {
         if (event.type === 'CardMeasured' && isIt(event)) resolve(event);
       };
@@ -44,24 +47,26 @@ function openProbe(
 }
 
 const isReading = ({ reading }: Measured) => reading !== null;
+const isWell = ({ reading, error }: Measured) => reading !== null && error === null;
 const usedOf = ({ reading }: Measured) => reading?.cards[0]?.usedMib;
 
 test('a reading carries the time at which the question began', async (t) => {
-  const { probe, next } = openProbe(t, await openPretendSmi(t), { intervalMs: 60_000 });
+  const { probe, next } = openProbe(await openPretendSmi(t), { intervalMs: 60_000 });
   const before = systemClock.now();
   const reported = next(isReading);
   probe.start();
+  const startedBy = systemClock.now();
   const { reading, error } = await reported;
   assert.equal(error, null);
   assert.equal(reading?.source, 'nvidia-smi');
   assert.equal(reading?.cards[0]?.freeMib, 71959);
-  assert.ok(reading !== null && reading.sampledAt >= before && reading.sampledAt < before + 50);
+  assert.ok(reading !== null && reading.sampledAt >= before && reading.sampledAt <= startedBy);
   assert.ok(Math.abs(reading.sampledWall - Date.now()) < 10_000);
 });
 
 test('the tool is asked again and again, one at a time', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, measured } = openProbe(t, smi);
+  const { probe, next, measured } = openProbe(smi);
   const reported = next(() => measured().length >= 5);
   probe.start();
   await reported;
@@ -72,7 +77,7 @@ test('words instead of numbers are a reading with unknown figures; normal figure
   const smi = await openPretendSmi(t);
   const words = Array(10).fill('[Not Supported]').join(', ');
   smi.answer(words);
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const unknown = next(isReading);
   probe.start();
   const { reading, error } = await unknown;
@@ -115,7 +120,7 @@ for (const [what, code, text, expected] of FAILURES) {
   test(`${what}: no reading, and the tool's own words say why`, async (t) => {
     const smi = await openPretendSmi(t);
     smi.answer(text, code);
-    const { probe, next } = openProbe(t, smi);
+    const { probe, next } = openProbe(smi);
     const reported = next(() => true);
     probe.start();
     const { reading, error } = await reported;
@@ -127,7 +132,7 @@ for (const [what, code, text, expected] of FAILURES) {
 test('one card lost and another well: the reading of the one, the words about the other', async (t) => {
   const smi = await openPretendSmi(t);
   smi.answer(`Unable to determine the device handle for GPU0000:01:00.0: Unknown Error\n${GOOD_ANSWER}`, 15);
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const reported = next(isReading);
   probe.start();
   assert.match((await reported).error ?? '', /exit code 15: Unable to determine/);
@@ -137,7 +142,7 @@ test('an old driver that does not know memory.reserved is asked without it from 
   const smi = await openPretendSmi(t);
   smi.set('old-driver');
   smi.answer('0, GPU-1, 24564, 9120, 15064, 31, 54, 210.50, Card');
-  const { probe, next, measured } = openProbe(t, smi);
+  const { probe, next, measured } = openProbe(smi);
   const third = next(() => measured().length === 3);
   probe.start();
   await third;
@@ -151,7 +156,7 @@ test('an old driver that does not know memory.reserved is asked without it from 
 test('a missing tool: the error names PATH and the remedy, and its appearing is noticed', async (t) => {
   const smi = await openPretendSmi(t);
   const env = { PATH: '/nowhere/at/all' };
-  const { probe, next } = openProbe(t, smi, { source: 'auto', env });
+  const { probe, next } = openProbe(smi, { source: 'auto', env });
   const missing = next(() => true);
   probe.start();
   const { error, reading } = await missing;
@@ -164,7 +169,7 @@ test('a missing tool: the error names PATH and the remedy, and its appearing is 
 
 test('gpu.source none: the tool is never started, measure says so', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, broker } = openProbe(t, smi, { source: 'none' });
+  const { probe, broker } = openProbe(smi, { source: 'none' });
   probe.start();
   assert.match((await probe.measure()).error ?? '', /gpu\.source: none/);
   probe.configurationChanged();
@@ -174,7 +179,7 @@ test('gpu.source none: the tool is never started, measure says so', async (t) =>
 
 test('a reload to none takes the figures back, one to nvidia-smi brings them', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, configuration, broker } = openProbe(t, smi);
+  const { probe, next, configuration, broker } = openProbe(smi);
   const first = next(isReading);
   probe.start();
   await first;
@@ -191,7 +196,7 @@ test('a reload to none takes the figures back, one to nvidia-smi brings them', a
 
 test('a shorter interval counts from the reload on', async (t) => {
   const smi = await openPretendSmi(t);
-  const { probe, next, configuration } = openProbe(t, smi, { intervalMs: 3_600_000 });
+  const { probe, next, configuration } = openProbe(smi, { intervalMs: 3_600_000 });
   const first = next(isReading);
   probe.start();
   await first;
@@ -204,40 +209,43 @@ test('a shorter interval counts from the reload on', async (t) => {
 test('a stuck tool: said once it is late, killed with its children, never more than two alive, back when it is well', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, next, measured } = openProbe(t, smi, { lateMs: 150, deadlineMs: 400 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 200, deadlineMs: 1_200 });
   const late = next(() => true);
   probe.start();
   const { reading, error } = await late;
   assert.equal(reading, null);
-  assert.match(error ?? '', /takes longer than 0\.15 s/);
-  await untilTrue('six calls', () => smi.pids.length >= 6);
+  assert.match(error ?? '', /takes longer than 0\.2 s/);
+  await untilTrue('four calls', () => smi.pids.length >= 4);
   assert.equal(smi.mostAlive, 2);
   assert.deepEqual(new Set(measured().map((event) => event.error)), new Set([error]));
   smi.set('answers');
-  assert.equal((await next(isReading)).error, null);
-  await untilTrue('all stuck ones are gone', () => ![...smi.pids.slice(0, -1), ...smi.children].some(isAlive));
+  await next(isReading);
+  await untilTrue('all stuck ones are gone', () => !smi.children.some(isAlive));
 });
 
 test('a slow tool: its late answer counts, with a word about its age', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
-  const { probe, next } = openProbe(t, smi, { lateMs: 100, deadlineMs: 60_000 });
+  const { probe, next } = openProbe(smi, { lateMs: 1_000, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await late;
   const answered = next(isReading);
-  smi.go();
+  smi.go(1);
   const { reading, error } = await answered;
-  assert.match(error ?? '', /takes longer than 0\.1 s/);
-  assert.ok(reading !== null && systemClock.now() - reading.sampledAt >= 100);
-  assert.equal((await next(isReading)).error, null);
+  assert.match(error ?? '', /takes longer than 1 s/);
+  assert.ok(reading !== null && systemClock.now() - reading.sampledAt >= 1_000);
+  smi.set('answers');
+  const inTime = next(isWell);
+  smi.go();
+  await inTime;
 });
 
 test('a late answer of an old call never overwrites a newer one', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
   smi.answer(GOOD_ANSWER.replace('9120', '1111'));
-  const { probe, next, measured } = openProbe(t, smi, { lateMs: 150, deadlineMs: 60_000 });
+  const { probe, next, measured } = openProbe(smi, { lateMs: 400, deadlineMs: 60_000 });
   const late = next(() => true);
   probe.start();
   await untilTrue('the first call', () => smi.asked.length === 1);
@@ -245,8 +253,13 @@ test('a late answer of an old call never overwrites a newer one', async (t) => {
   await late;
   smi.answer(GOOD_ANSWER);
   smi.set('answers');
-  await next((event) => usedOf(event) === 9120);
   const [oldest = 0] = smi.pids;
+  // The old one lives on beside several good ones, which is nothing to complain of.
+  for (let count = 0; count < 3; count += 1) await next((event) => usedOf(event) === 9120);
+  assert.deepEqual(
+    measured().filter(({ error }) => /cannot be ended/.test(error ?? '')),
+    [],
+  );
   assert.equal(isAlive(oldest), true);
   smi.go();
   await untilTrue('the old call has ended', () => !isAlive(oldest));
@@ -261,7 +274,7 @@ test('a late answer of an old call never overwrites a newer one', async (t) => {
 test('output that a left-behind child holds open delays nothing, and the child is ended', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('holder');
-  const { probe, next, measured } = openProbe(t, smi, { intervalMs: 60_000, lateMs: 5_000 });
+  const { probe, next, measured } = openProbe(smi, { intervalMs: 60_000, lateMs: 5_000 });
   const reported = next(isReading);
   probe.start();
   assert.equal((await reported).error, null);
@@ -272,16 +285,16 @@ test('output that a left-behind child holds open delays nothing, and the child i
 test('what outlives every kill gets one successor and no more, until it is gone', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('unkillable');
-  const { probe, next } = openProbe(t, smi, { lateMs: 100, deadlineMs: 200 });
-  const hang = next(({ error }) => /hang and cannot be ended/.test(error ?? ''));
+  const { probe, next } = openProbe(smi, { lateMs: 300, deadlineMs: 1_000 });
+  const hang = next(({ error }) => /cannot be ended/.test(error ?? ''));
   probe.start();
-  assert.match((await hang).error ?? '', /^2 calls of nvidia-smi hang/);
-  assert.match((await probe.measure()).error ?? '', /hang and cannot be ended/);
-  assert.equal(smi.pids.length, 2);
+  assert.match((await hang).error ?? '', /^2 calls of nvidia-smi, or what they started, cannot be ended/);
+  assert.match((await probe.measure()).error ?? '', /cannot be ended/);
+  assert.equal(smi.children.filter(isAlive).length, 2);
   smi.set('answers');
   const back = next(isReading);
   process.kill(smi.children[0] ?? 0, 'SIGKILL');
-  assert.equal((await back).error, null);
+  await back;
   // The other one is still there, and no reason not to go on.
   await next(isReading);
   assert.equal(isAlive(smi.children[1] ?? 0), true);
@@ -290,7 +303,7 @@ test('what outlives every kill gets one successor and no more, until it is gone'
 test('endless output is cut off', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('flood');
-  const { probe, next } = openProbe(t, smi);
+  const { probe, next } = openProbe(smi);
   const reported = next(() => true);
   probe.start();
   assert.match((await reported).error ?? '', /printed more than 256 KiB/);
@@ -299,7 +312,7 @@ test('endless output is cut off', async (t) => {
 test('measure gives a reading that began after it was asked, also while a call is out', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('slow');
-  const { probe } = openProbe(t, smi, { intervalMs: 60_000, lateMs: 30_000, deadlineMs: 60_000 });
+  const { probe } = openProbe(smi, { intervalMs: 60_000, lateMs: 30_000, deadlineMs: 60_000 });
   probe.start();
   await untilTrue('the first call', () => smi.asked.length === 1);
   const askedAt = systemClock.now();
@@ -314,7 +327,7 @@ test('measure gives a reading that began after it was asked, also while a call i
 test('after close nothing is reported, and what ran is killed', async (t) => {
   const smi = await openPretendSmi(t);
   smi.set('stuck');
-  const { probe, broker } = openProbe(t, smi, { lateMs: 200 });
+  const { probe, broker } = openProbe(smi, { lateMs: 60_000, deadlineMs: 60_000 });
   probe.start();
   await untilTrue('its child runs', () => smi.children.length === 1);
   const waiting = probe.measure();
@@ -344,12 +357,12 @@ test('a process with a stuck tool that outlives every kill ends at once after cl
     env: smi.env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  t.after(() => child.kill('SIGKILL'));
+  smi.beforeRemoval(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   await untilTrue('the tool is stuck', () => smi.children.length === 1);
   const toldAt = performance.now();
   child.kill('SIGUSR2');
-  await once(child, 'exit');
-  assert.ok(performance.now() - toldAt < 2_000, 'ended without waiting for the tool');
+  await once(child, 'exit', { signal: AbortSignal.timeout(WAIT_AT_MOST_MS) });
+  assert.ok(performance.now() - toldAt < 3_000, 'ended without waiting for the tool');
   assert.equal(child.exitCode, 0);
 });

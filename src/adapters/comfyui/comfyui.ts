@@ -3,9 +3,11 @@
  * closing a connection cancels nothing; every route exists below `/api` as well.
  */
 import type { Adapter, RequestLine } from '../adapter.js';
+import { outOfMemoryAnswer } from '../out-of-memory.js';
 import { isRead, matchesAny, meantPath } from '../request-paths.js';
 import { PromptAnswer } from './prompt-answer.js';
 import { cancelPrompt, followPrompt, untilQueueIsEmpty } from './prompt-work.js';
+import { free, remaining } from './service.js';
 
 /** Interrupts, clears or unloads for everybody; or installs. ComfyUI-Manager does such things by GET as well. */
 const OPERATOR = [
@@ -47,7 +49,25 @@ export const comfyui: Adapter = {
     return isRead(request.method) || passes ? 'pass' : 'job';
   },
 
-  model: () => Promise.resolve(null),
+  powers: { loads: 'by_job', swaps: 'consumer', unloads: true, asksForeignWork: true },
+  need: () => Promise.resolve({ model: null, usesCard: true }),
+  outOfMemory: outOfMemoryAnswer,
+
+  async unload(_model, consumer, timeoutMs) {
+    // Two flags for its worker, honoured after the job that runs: asked only when nothing does.
+    const left = await remaining(consumer, timeoutMs);
+    if (left > 0) throw new Error(`${consumer.id} has ${left} prompts in its queue; it unloads only between them`);
+    await free(consumer, timeoutMs);
+  },
+
+  async ask(consumer) {
+    try {
+      return { loaded: null, foreignWork: await remaining(consumer) };
+    } catch {
+      // Late under heavy work, or gone: its silence proves nothing.
+      return null;
+    }
+  },
 
   watch: (request, head) => (isPrompt(request) ? new PromptAnswer(head) : null),
 

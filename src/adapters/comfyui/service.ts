@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { ConsumerConfiguration } from '../../config/configuration.js';
 import type { WorkVerdict } from '../adapter.js';
 import { askService } from '../asking.js';
+import { outOfMemoryIn } from '../out-of-memory.js';
 
 /** It answers late under heavy tensor work: up to half a second was seen. */
 const ANSWER_MS = 10_000;
@@ -43,7 +44,8 @@ function verdictOf({ status }: z.infer<typeof entrySchema>): WorkVerdict {
     if (name !== 'execution_error') continue;
     const told = failure.safeParse(data);
     const { node_type: node, exception_type: type, exception_message: text } = told.success ? told.data : {};
-    return { end: 'failed', message: `${type ?? 'error'} in ${node ?? 'a node'}: ${(text ?? '').trim()}` };
+    const outOfMemory = outOfMemoryIn(`${type ?? ''} ${text ?? ''}`) !== null;
+    return { end: 'failed', message: `${type ?? 'error'} in ${node ?? 'a node'}: ${(text ?? '').trim()}`, outOfMemory };
   }
   if (status?.status_str === 'error') return { end: 'failed', message: 'ComfyUI says that the prompt failed' };
   return { end: 'done' };
@@ -76,4 +78,11 @@ export async function removePending(consumer: ConsumerConfiguration, id: string)
 /** Older versions take no id and interrupt whoever runs: call it only for one that is seen running. */
 export async function interrupt(consumer: ConsumerConfiguration, id: string): Promise<void> {
   await askService(consumer, { method: 'POST', path: '/interrupt', json: { prompt_id: id }, timeoutMs: ANSWER_MS });
+}
+
+/** Answered at once, done by its worker afterwards. An empty body is an error to it. */
+export async function free(consumer: ConsumerConfiguration, timeoutMs: number): Promise<void> {
+  const json = { unload_models: true, free_memory: true };
+  const { status } = await askService(consumer, { method: 'POST', path: '/free', json, timeoutMs });
+  if (status !== 200) throw new Error(`${consumer.id} answered ${status} to POST /free`);
 }

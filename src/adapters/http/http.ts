@@ -3,6 +3,7 @@
  * so nothing is believed of it.
  */
 import type { Adapter } from '../adapter.js';
+import { outOfMemoryAnswer } from '../out-of-memory.js';
 import { isRead, matchesAny } from '../request-paths.js';
 import { untilDrained } from '../winding-down.js';
 import { changesResidency } from './residency-calls.js';
@@ -24,7 +25,9 @@ export const http: Adapter = {
     return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
   },
 
-  model: () => Promise.resolve(null),
+  powers: { loads: 'by_job', swaps: 'consumer', unloads: false, asksForeignWork: false },
+  need: () => Promise.resolve({ model: null, usesCard: true }),
+  outOfMemory: outOfMemoryAnswer,
   watch: () => null,
   workAfterAnswer: () => null,
   brokenOff: (_workId, consumer) => untilDrained(consumer),

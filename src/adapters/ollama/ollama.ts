@@ -4,8 +4,11 @@
  */
 import type { Adapter } from '../adapter.js';
 import { topLevelString } from '../json-member.js';
+import { outOfMemoryAnswer } from '../out-of-memory.js';
 import { isRead, matchesAny, meantPath } from '../request-paths.js';
 import { untilDrained } from '../winding-down.js';
+import { catalogueOf } from './catalogue.js';
+import { askLoaded, loadModel, unloadModel } from './residents.js';
 import { watchStream } from './streams.js';
 
 /** What changes the store of models for everybody. */
@@ -37,11 +40,26 @@ export const ollama: Adapter = {
     return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
   },
 
-  model(_request, contentType, body) {
+  powers: { loads: 'by_job', swaps: 'models', unloads: true, asksForeignWork: false },
+
+  async need(_request, contentType, body, consumer) {
     // A client may leave the type out; a form is no JSON, whatever it is called.
     const form = contentType?.startsWith('multipart/') === true;
-    return form ? Promise.resolve(null) : topLevelString(body, 'model');
+    const name = form ? null : await topLevelString(body, 'model');
+    if (name === null) return { model: null, usesCard: true };
+    const catalogue = await catalogueOf(consumer);
+    const guessMib = catalogue.guessMib(name);
+    return {
+      model: catalogue.nameOf(name),
+      usesCard: !catalogue.isElsewhere(name),
+      ...(guessMib === null ? {} : { guessMib }),
+    };
   },
+
+  load: loadModel,
+  unload: unloadModel,
+  ask: askLoaded,
+  outOfMemory: outOfMemoryAnswer,
 
   watch: (request, head) => watchStream(head, meantPath(request.path)),
   workAfterAnswer: () => null,

@@ -6,6 +6,7 @@
  * 404 although jobs still work, as it does on older builds: a 404 of whisper-server is no sign of ill health.
  */
 import type { Adapter } from '../adapter.js';
+import { outOfMemoryAnswer } from '../out-of-memory.js';
 import { isRead, matchesAny, meantPath } from '../request-paths.js';
 import { untilDrained } from '../winding-down.js';
 
@@ -28,7 +29,10 @@ export const whisperServer: Adapter = {
     return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
   },
 
-  model: () => Promise.resolve(null),
+  // Its memory is held as long as its process runs; only stopping that gives it back.
+  powers: { loads: 'at_start', swaps: 'consumer', unloads: false, asksForeignWork: false },
+  need: () => Promise.resolve({ model: null, usesCard: true }),
+  outOfMemory: outOfMemoryAnswer,
   watch: () => null,
   workAfterAnswer: () => null,
   brokenOff: (_workId, consumer) => untilDrained(consumer),

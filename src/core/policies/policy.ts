@@ -1,12 +1,13 @@
 /**
- * What a policy is asked. Pure questions about a state that it may read and never writes; it is asked often, so it
- * logs nothing. `broker.ts` refuses advice that would break an invariant.
+ * What a policy is: whether there is a lock, and whether room is made before a run. The rules of choosing who leaves
+ * are in `vram-lru.ts`; a policy that orders jobs (`swap-aware`) will bring its own order here.
  */
-import type { BrokerState, JobRecord } from '../state.js';
-import type { PolicyName, WaitReason } from '../vocabulary.js';
+import type { PolicyName } from '../vocabulary.js';
 
 export interface Policy {
   readonly name: PolicyName;
-  /** Why this job may not be granted now; null: it may. Asked in the order of the queue. */
-  mustWait(job: JobRecord, state: BrokerState): WaitReason | null;
+  /** One lock for all consumers and all cards, first come first served. */
+  readonly locks: boolean;
+  /** A grant needs room by the ledger; targets are evicted for it. */
+  readonly makesRoom: boolean;
 }

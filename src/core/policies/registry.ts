@@ -1,10 +1,13 @@
-/** The policies by name. Adding one is a file beside this and a line here. */
+/** The policies by name. */
 import type { PolicyName } from '../vocabulary.js';
-import { locked } from './locked.js';
-import { passthrough } from './passthrough.js';
 import type { Policy } from './policy.js';
 
-const POLICIES: Readonly<Partial<Record<PolicyName, Policy>>> = { passthrough, locked };
+const POLICIES: Readonly<Partial<Record<PolicyName, Policy>>> = {
+  /** Every job runs at once, as if nobody stood in front: the baseline that the others are compared with. */
+  passthrough: { name: 'passthrough', locks: false, makesRoom: false },
+  locked: { name: 'locked', locks: true, makesRoom: false },
+  'vram-lru': { name: 'vram-lru', locks: true, makesRoom: true },
+};
 
 /** Throws for a policy that does not exist yet: the configuration refuses those names before they come here. */
 export function policyOf(name: PolicyName): Policy {

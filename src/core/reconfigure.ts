@@ -1,0 +1,50 @@
+/** A new configuration in force: running jobs are not touched, what lives is keyed by consumer and survives. */
+import type { EventOf } from './events.js';
+import { outcomeOf, refuseAllOf, type Step } from './jobs.js';
+import { noteMemoryChange } from './ledger.js';
+import { answer, type Operation } from './operations.js';
+import { addOwnTarget, type ConsumerState, newConsumerState } from './state.js';
+
+export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>): void {
+  const { state } = step;
+  const removed = [...state.consumers.keys()].filter((id) => !settings.consumers.has(id));
+  const added = [...settings.consumers.keys()].filter((id) => !state.consumers.has(id));
+  for (const id of removed) {
+    const text = `${id} was removed from the configuration while the job waited`;
+    refuseAllOf(step, id, outcomeOf('refused', 'consumer_removed', text));
+    state.consumers.delete(id);
+    if (state.operation?.consumer === id) forgetOperation(step, state.operation);
+    for (const target of state.targets.values()) if (target.target.consumer === id) state.targets.delete(target.name);
+    state.claims = state.claims.filter((claim) => claim.consumer !== id);
+  }
+  for (const [id, consumer] of settings.consumers) {
+    const known = renewed(state.consumers.get(id), consumer);
+    state.consumers.set(id, known);
+    addOwnTarget(state, known, step.now);
+  }
+  state.settings = settings;
+  step.commands.push({
+    type: 'RecordFact',
+    fact: { type: 'config', consumersAdded: added, consumersRemoved: removed },
+  });
+}
+
+/** Its end would find nobody: it is forgotten with its consumer, the next reading shows what is left. */
+function forgetOperation(step: Step, operation: Operation): void {
+  step.state.operation = null;
+  noteMemoryChange(step.state, step.now);
+  const code = operation.kind === 'unload' ? 'evict_failed' : 'load_failed';
+  const message = `${operation.consumer} was removed from the configuration meanwhile`;
+  answer(step, operation.request, { ok: false, code, message });
+}
+
+function renewed(known: ConsumerState | undefined, settings: ConsumerState['settings']): ConsumerState {
+  if (known === undefined) return newConsumerState(settings);
+  if (known.settings.endpoint !== settings.endpoint) {
+    known.health = 'unknown';
+    known.healthError = null;
+    known.checkedAt = null;
+  }
+  known.settings = settings;
+  return known;
+}
