@@ -3,14 +3,16 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createEndedJobs } from '../../src/control/ended-jobs.js';
 import { createHistory, type History, type HistoryOptions } from '../../src/control/history.js';
+import { createJobsRoutes } from '../../src/control/jobs.js';
 import type { Fact, JobView } from '../../src/core/facts.js';
 import { consumerId, jobId } from '../../src/core/vocabulary.js';
 import { Journal } from '../../src/runtime/journal.js';
 import { listAt, valueAt } from '../support/json-value.js';
 import { openDoor } from '../support/open-door.js';
 import { SilentLog } from '../support/silent-log.js';
-import { HandClock, sampleJob } from '../support/still-broker.js';
+import { HandClock, StillBroker, sampleJob } from '../support/still-broker.js';
 import { call } from '../support/wire.js';
 
 interface Kept {
@@ -168,6 +170,24 @@ test('a job of before the restart is found with what it waited for, in the shape
   );
   assert.match(job?.reasons[1]?.text ?? '', /waiting for comfyui/);
   assert.equal(await history.findJob('j_nobody'), null);
+});
+
+test('GET /v1/jobs/ID answers for a job that memory has forgotten, and says so where nobody knows it', async (t) => {
+  const stateDir = temporaryState(t);
+  const first = await startHistory(t, stateDir);
+  first.journal.record(14_000, endedJob('j_aaaaaaaaaaaaaaaaaaaa', 14_000));
+  await first.history.close();
+  const { history, clock, journal } = await startHistory(t, stateDir);
+  const ended = createEndedJobs(journal);
+  t.after(() => ended.close());
+  const routes = createJobsRoutes({ broker: new StillBroker(), ended, history, clock });
+  const { port } = await openDoor(t, routes);
+  const found: unknown = JSON.parse((await call(port, '/v1/jobs/j_aaaaaaaaaaaaaaaaaaaa')).text);
+  assert.equal(valueAt(found, 'end'), 'done');
+  assert.equal(listAt(found, 'reasons').length, 3);
+  const unknown = await call(port, '/v1/jobs/j_bbbbbbbbbbbbbbbbbbbb');
+  assert.equal(unknown.status, 404);
+  assert.match(unknown.text, /none of that name ended within the last day/);
 });
 
 test('what is no job id never reaches the disk', async (t) => {
