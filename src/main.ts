@@ -157,6 +157,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     control.close();
     throw error;
   });
+  await control.start();
   probes.start();
   cards.start();
   asker.start();
@@ -185,6 +186,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await server.close(finished ? PASSES_MAY_TAKE_MS : 0);
       proxy.close();
       loop.close();
+      await control.finish();
     },
   };
 }

@@ -8,6 +8,8 @@ import { isoTimeOrNull, wholeMsOrNull } from './times.js';
 export interface ConsumerJson {
   readonly kind: string;
   readonly url: string;
+  /** Indexes of the cards that it uses. */
+  readonly cards: readonly number[];
   readonly health: string;
   readonly health_error: string | null;
   readonly checked_at: string | null;
@@ -52,6 +54,7 @@ export function consumerJson(known: ConsumerSnapshot, configured: ConsumerConfig
   return {
     kind: configured.kind,
     url: withoutCredentials(configured.url),
+    cards: configured.cards,
     health: known.health,
     health_error: known.healthError,
     checked_at: isoTimeOrNull(clock, known.checkedAt),

@@ -9,11 +9,12 @@ import { isoTime } from './times.js';
 
 /** One server-sent event, complete with its closing empty line. JSON has no line breaks, so one `data:` line does. */
 export function eventText({ at, fact }: TimedFact, clock: Clock, askedSource: GpuKnowledge['askedSource']): string {
-  const data = { at: isoTime(clock, at), ...dataOf(fact, at, clock, askedSource) };
+  const data = { at: isoTime(clock, at), ...eventData(fact, at, clock, askedSource) };
   return `event: ${fact.type}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-function dataOf(fact: Fact, at: MonotonicMs, clock: Clock, askedSource: GpuKnowledge['askedSource']): object {
+/** The data without its time; history keeps the same. */
+export function eventData(fact: Fact, at: MonotonicMs, clock: Clock, askedSource: GpuKnowledge['askedSource']): object {
   switch (fact.type) {
     case 'job':
       return { change: fact.change, job: jobDetailJson(fact.job, at, clock) };

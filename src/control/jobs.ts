@@ -6,20 +6,22 @@ import { BrokerError } from '../errors.js';
 import type { BrokerPort, Clock } from '../runtime/ports.js';
 import type { Exchange, Route } from '../server/exchange.js';
 import { sendJson } from '../server/respond.js';
-import { type EndedJobs, KEPT_ENDED_JOBS } from './ended-jobs.js';
+import type { EndedJobs } from './ended-jobs.js';
+import type { History } from './history.js';
 import { jobDetailJson } from './job-json.js';
 import { liveJobs } from './status.js';
 
 export interface JobsOptions {
   readonly broker: BrokerPort;
   readonly ended: EndedJobs;
+  readonly history: Pick<History, 'findJob'>;
   readonly clock: Clock;
 }
 
 /** `?limit=`: at most so many that wait, and so many that ended. */
 const LIMIT = z.coerce.number().int().min(1).max(5000).default(100);
 
-export function createJobsRoutes({ broker, ended, clock }: JobsOptions): Route[] {
+export function createJobsRoutes({ broker, ended, history, clock }: JobsOptions): Route[] {
   const detailed = (job: JobView) => jobDetailJson(job, clock.now(), clock);
 
   function list(exchange: Exchange): void {
@@ -29,8 +31,12 @@ export function createJobsRoutes({ broker, ended, clock }: JobsOptions): Route[]
     sendJson(exchange, 200, { jobs, jobs_omitted: live.jobs_omitted });
   }
 
-  function one(exchange: Exchange): void {
-    sendJson(exchange, 200, detailed(findJob(exchange.params.id ?? '', broker, ended)));
+  async function one(exchange: Exchange): Promise<void> {
+    const id = exchange.params.id ?? '';
+    const job = broker.snapshot().job(jobId(id)) ?? ended.find(id);
+    const shown = job === null ? await history.findJob(id) : detailed(job);
+    if (shown === null) throw noSuchJob(id);
+    sendJson(exchange, 200, shown);
   }
 
   return [
@@ -43,10 +49,12 @@ export function createJobsRoutes({ broker, ended, clock }: JobsOptions): Route[]
 export function findJob(id: string, broker: BrokerPort, ended: EndedJobs): JobView {
   const job = broker.snapshot().job(jobId(id)) ?? ended.find(id);
   if (job !== null) return job;
-  throw new BrokerError(
-    'job_not_found',
-    `no job ${id} waits or runs, and it is not among the last ${KEPT_ENDED_JOBS} that ended; GET /v1/jobs lists them`,
-  );
+  throw noSuchJob(id);
+}
+
+function noSuchJob(id: string): BrokerError {
+  const text = `no job ${id} waits or runs, and none of that name ended within the last day; GET /v1/jobs lists them`;
+  return new BrokerError('job_not_found', text);
 }
 
 function limitOf(query: string): number {

@@ -1,4 +1,4 @@
-/** `GET /`: what this is and where to go on. JSON, or a small page where the client is a browser. Keeps nothing. */
+/** `GET /`: what this is and where to go on, as JSON; a browser is sent to the page. Keeps nothing. */
 import type { Exchange, Route } from '../server/exchange.js';
 import { sendJson, sendText } from '../server/respond.js';
 
@@ -6,9 +6,11 @@ const NAME = 'mgpumanager';
 
 /** Reading only; what changes things is in the documents. */
 const LINKS: Readonly<Record<string, string>> = {
+  page: '/ui/',
   status: '/v1/status',
   jobs: '/v1/jobs',
   events: '/v1/events',
+  history: '/v1/history',
   metrics: '/metrics',
   health: '/healthz',
   ready: '/readyz',
@@ -22,27 +24,14 @@ export function createRootRoutes({ version }: { readonly version: string }): Rou
       path: '/',
       needs: 'ask',
       handler(exchange) {
-        if (isBrowser(exchange)) sendText(exchange, 200, 'text/html; charset=utf-8', page(version), PAGE_HEADERS);
+        if (isBrowser(exchange)) sendText(exchange, 302, 'text/plain; charset=utf-8', '/ui/\n', TO_PAGE);
         else sendJson(exchange, 200, { name: NAME, version, links: LINKS, calls: CALLS });
       },
     },
   ];
 }
 
-const PAGE_HEADERS = { 'Content-Security-Policy': "default-src 'none'", Vary: 'Accept' };
+/** Programs get JSON from the same address, so what is kept must not be mixed up. */
+const TO_PAGE = { Location: '/ui/', Vary: 'Accept' };
 
 const isBrowser = ({ req }: Exchange): boolean => (req.headers.accept ?? '').includes('text/html');
-
-function page(version: string): string {
-  const links = Object.entries(LINKS).map(([name, path]) => `<li><a href="${path}">${name}</a></li>`);
-  const calls = CALLS.map((call) => `<li><code>${call}</code></li>`);
-  return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>${NAME}</title>
-<h1>${NAME} ${version}</h1>
-<p>One GPU, many services: requests wait here for their turn.</p>
-<ul>${links.join('')}</ul>
-<p>Calls:</p>
-<ul>${calls.join('')}</ul>
-</html>
-`;
-}

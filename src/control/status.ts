@@ -26,7 +26,7 @@ export interface StatusJson {
   readonly policy: string;
   readonly state: 'starting' | 'ready' | 'draining';
   readonly config: { readonly file: string | null; readonly loaded_at: string; readonly error: string | null };
-  readonly gpu: GpuJson;
+  readonly gpu: GpuJson & { readonly reserve_mib: number };
   readonly scheduler: {
     readonly queue_depth: number;
     readonly in_flight: number;
@@ -73,15 +73,18 @@ export function statusJson(options: StatusOptions): StatusJson {
       loaded_at: new Date(options.configuration.loadedAt()).toISOString(),
       error: options.configuration.error(),
     },
-    gpu: gpuJson(
-      {
-        reading: snapshot.reading,
-        error: snapshot.readingError,
-        askedSource: configuration.gpu.source,
-        ledger: snapshot.cards,
-      },
-      now,
-    ),
+    gpu: {
+      ...gpuJson(
+        {
+          reading: snapshot.reading,
+          error: snapshot.readingError,
+          askedSource: configuration.gpu.source,
+          ledger: snapshot.cards,
+        },
+        now,
+      ),
+      reserve_mib: configuration.gpu.reserveMib,
+    },
     scheduler: schedulerJson(snapshot, clock),
     consumers: consumersJson(snapshot, configuration, clock),
     ...liveJobs(snapshot, SHOWN_WAITING, (job) => jobJson(job, now, clock)),

@@ -124,10 +124,14 @@ function isSameOrigin(origin: string, authority: string | null): boolean {
 
 function checkOperator(caller: Caller, { needs, authority }: Knock): void {
   if (needs !== 'operate' || caller.mayOperate) return;
-  const why = isLoopback(caller.address)
+  throw new BrokerError('forbidden', `this needs operator rights: ${explainLookOnly(caller, authority)}`);
+}
+
+/** Why a caller who may ask may not change things, with the line that would allow it. */
+export function explainLookOnly(caller: Caller, authority: string | null): string {
+  return isLoopback(caller.address)
     ? `${caller.address} asked with the host name ${authority ?? '(none)'}; from this machine use http://127.0.0.1 or http://localhost`
     : `${caller.address} may look, not change things; ${remedy('operators', caller)}`;
-  throw new BrokerError('forbidden', `this needs operator rights: ${why}`);
 }
 
 function remedy(key: 'allow' | 'operators', caller: Caller): string {

@@ -73,7 +73,7 @@ after(() => {
   account?.remove();
 });
 
-test('deployment', { timeout: 540_000 }, async (t) => {
+test('deployment', { timeout: 900_000 }, async (t) => {
   const standIn = await openStandIn(t, ({ req, res }) => {
     if (req.method === 'GET') res.end('here');
   });

@@ -38,6 +38,12 @@ const SUITES: readonly Suite[] = [
     needsRoot: false,
   },
   {
+    name: 'page',
+    shows: 'the page in a real browser, each of its states, and its pictures in docs/screenshots',
+    needs: [need('chromium', 'chromium')],
+    needsRoot: false,
+  },
+  {
     name: 'exposition',
     shows: '/metrics as Prometheus reads it',
     needs: [need('promtool', 'prometheus')],

@@ -3,7 +3,7 @@
 #
 #   user-manager.sh start USER [BYTES]   start it (BYTES: one memory limit for the whole tree)
 #   user-manager.sh run USER CMD...      run CMD as USER, able to reach the manager and its journal
-#   user-manager.sh enter USER CMD...    run CMD as root beside it (an sshd, say)
+#   user-manager.sh enter USER CMD...    run CMD as root beside it (an sshd, say); it ends with it
 #   user-manager.sh kill USER            end manager and units at once (a crash of the whole session)
 #   user-manager.sh stop USER            let it stop its units, then clear everything away
 #
@@ -69,7 +69,7 @@ __inside)
     SHELL=/bin/bash PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 XDG_RUNTIME_DIR="$runtime" \
     /usr/lib/systemd/systemd --user --log-target=journal ;;
 run) as_user "$@" ;;
-enter) alive manager && exec nsenter -t "$(pid_of manager)" -m -- "$@" ;;
+enter) alive manager && echo $$ > "$cg/cgroup.procs" && exec nsenter -t "$(pid_of manager)" -m -- "$@" ;;
 kill) sweep ;;
 stop)
   if alive manager; then

@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import { openBroker, untilAllUp } from '../support/open-broker.js';
 import { openStandIn } from '../support/stand-in.js';
 
-const health = { interval: '100ms', timeout: '100ms' };
+/** Patient, so that a loaded machine makes nobody look ill. */
+const health = { interval: '100ms', timeout: '5s' };
+/** For a consumer whose silence is the point. */
+const impatient = { interval: '100ms', timeout: '500ms' };
 const isNow = (consumer: string, value: string) => (fact: { type: string }) =>
   fact.type === 'consumer' &&
   'consumer' in fact &&
@@ -59,7 +62,7 @@ test('a consumer that is hard at work misses its probes and is never called down
     // One thread: while it works, nothing is answered.
     if (!silent) res.end('ok');
   });
-  const broker = await openBroker(t, { health, consumers: { stt: { url: service.url, drain: '0s' } } });
+  const broker = await openBroker(t, { health: impatient, consumers: { stt: { url: service.url, drain: '0s' } } });
   await untilAllUp(broker);
   let saidDown = false;
   broker.daemon.journal.subscribe(({ fact }) => {
@@ -102,7 +105,7 @@ test('status and lists do not wait for a mute consumer, nor for one whose port n
   const address = mute.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const broker = await openBroker(t, {
-    health: { interval: '200ms', timeout: '300ms' },
+    health: { interval: '200ms', timeout: '1s' },
     consumers: { a: { url: well.url }, x: { url: `http://127.0.0.1:${port}` } },
   });
   const down = broker.until(isNow('x', 'down'));

@@ -47,13 +47,16 @@ test('the root names version and links, for programs and for browsers', async (t
   const json = JSON.parse((await call(port, '/')).text);
   assert.equal(json.name, 'mgpumanager');
   assert.equal(json.version, '0.1.0');
-  for (const path of Object.values<string>(json.links)) {
+  const { page: pagePath, ...links } = json.links;
+  assert.equal(pagePath, '/ui/');
+  for (const path of Object.values<string>(links)) {
     const { status } = await call(port, path, { method: 'HEAD' });
     assert.ok(status === 200, `${path} ${status}`);
   }
   const page = await call(port, '/', { headers: { Accept: 'text/html,*/*' } });
-  assert.match(page.headers['content-type'] ?? '', /^text\/html/);
-  assert.match(page.text, /href="\/v1\/status"/);
+  assert.equal(page.status, 302);
+  assert.equal(page.headers.location, '/ui/');
+  assert.equal(page.headers.vary, 'Accept');
 });
 
 test('each fact is one log line, with the job and without what it carried', async (t) => {

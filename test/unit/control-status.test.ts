@@ -111,6 +111,7 @@ test('status says exactly what the contract says, in its names and units', async
       sampled_at: '2026-11-25T08:00:11.200Z',
       age_ms: 800,
       error: null,
+      reserve_mib: 512,
       cards: [
         {
           index: 0,
@@ -142,6 +143,7 @@ test('status says exactly what the contract says, in its names and units', async
       mvoice: {
         kind: 'http',
         url: 'http://127.0.0.1:8766',
+        cards: [0],
         health: 'up',
         health_error: null,
         checked_at: '2026-11-25T08:00:11.000Z',
@@ -163,6 +165,7 @@ test('status says exactly what the contract says, in its names and units', async
       ollama: {
         kind: 'ollama',
         url: 'http://127.0.0.1:11434',
+        cards: [0],
         health: 'down',
         health_error: 'connection refused',
         checked_at: '2026-11-25T08:00:11.000Z',
@@ -284,6 +287,7 @@ test('what the tool does not say is null, and without a reading there are no car
     age_ms: null,
     error: 'nvidia-smi is not installed',
     cards: [],
+    reserve_mib: 512,
   });
   configuration.held = sampleConfiguration({ gpu: { ...configuration.held.gpu, source: 'none' } });
   assert.equal((await readStatus(port)).gpu.source, 'none');

@@ -1,0 +1,143 @@
+/**
+ * The one sentence on top: is it working, what has the card, who waits for what. Made from what the page knows and
+ * nothing else; the worst comes first.
+ */
+import type { Consumer, Job, Status } from './wire.js';
+import { count, gib, hostOf, list, span, targetName, timeOfDay, wholeSpan } from './words.js';
+import type { World } from './world.js';
+
+export interface Sentence {
+  readonly mood: 'calm' | 'busy' | 'trouble';
+  readonly text: string;
+  /** What goes on beside the trouble; empty: nothing. */
+  readonly more: string;
+}
+
+/** An out of memory is news for so long. */
+const NEWS_MS = 5 * 60_000;
+export const STALE_MS = 5000;
+
+export function sentenceOf(world: World): Sentence {
+  const { status, contact } = world;
+  if (status === null) {
+    const text = contact.kind === 'lost' ? 'The daemon does not answer. Trying again.' : 'Asking the daemon.';
+    return { mood: contact.kind === 'lost' ? 'trouble' : 'calm', text, more: '' };
+  }
+  const work = workText(world, status);
+  const troubles = troublesOf(world, status);
+  const [first] = troubles;
+  if (first === undefined) return { mood: work.busy ? 'busy' : 'calm', text: work.text, more: '' };
+  const others = troubles.length === 1 ? '' : `${count(troubles.length - 1, 'further trouble')} below. `;
+  return { mood: 'trouble', text: first, more: `${others}${work.busy ? work.text : ''}`.trim() };
+}
+
+function troublesOf(world: World, status: Status): string[] {
+  const entries = Object.entries(status.consumers);
+  return [
+    ...entries.filter(([, { health }]) => health === 'down').map(([name, consumer]) => down(world, name, consumer)),
+    ...entries
+      .filter(([, consumer]) => consumer.residency === 'stuck')
+      .map(([name, consumer]) => stuck(name, consumer)),
+    ...outOfMemory(world),
+    ...reading(status, world.now()),
+    ...(status.config.error === null
+      ? []
+      : ['The configuration on disk was refused; the one before it stays in force.']),
+    ...(status.state === 'draining' ? [draining(status)] : []),
+  ];
+}
+
+function down(world: World, name: string, consumer: Consumer): string {
+  const told = world.happenings.findLast((each) => each.event === 'consumer' && each.consumer === name);
+  const since = told === undefined ? '' : ` since ${timeOfDay(told.at)}`;
+  const cause = consumer.health_error === null ? '' : ` (${consumer.health_error})`;
+  return `${name} does not answer on ${hostOf(consumer.url)}${since}${cause}. Look at its log, or start it.`;
+}
+
+function stuck(name: string, consumer: Consumer): string {
+  const held = consumer.gpu_resident_mib === null ? 'its memory' : gib(consumer.gpu_resident_mib);
+  return `${name} was asked to leave the card and keeps ${held}. It is asked again; restart it if it does not go.`;
+}
+
+function outOfMemory(world: World): string[] {
+  const last = world.happenings.findLast((each) => each.event === 'out_of_memory');
+  if (last?.event !== 'out_of_memory' || world.now() - last.at > NEWS_MS) return [];
+  return [
+    `${last.target} ran out of GPU memory at ${timeOfDay(last.at)}. Its size was raised, so that it gets more room next time.`,
+  ];
+}
+
+function reading({ gpu }: Status, now: number): string[] {
+  if (gpu.source === 'none') return [];
+  const age = gpu.sampled_at === null ? null : now - Date.parse(gpu.sampled_at);
+  if (age !== null && age <= STALE_MS) return [];
+  if (age === null && gpu.error === null) return [];
+  const cause = gpu.error === null ? '' : `: ${gpu.error}`;
+  return [`The card ${age === null ? 'cannot be read' : `has not been read for ${wholeSpan(age)}`}${cause}.`];
+}
+
+function draining({ scheduler }: Status): string {
+  const rest =
+    scheduler.in_flight === 0 ? 'nothing runs any more' : `${count(scheduler.in_flight, 'job')} still running`;
+  return `No new jobs are taken: ${rest}. Resume to go on.`;
+}
+
+function workText(world: World, status: Status): { readonly busy: boolean; readonly text: string } {
+  const jobs = [...world.jobs.values()];
+  const running = jobs.filter(({ state }) => state === 'running');
+  const waiting = jobs.filter(({ state }) => state === 'waiting');
+  const depth = Math.max(waiting.length, status.jobs_omitted > 0 ? status.scheduler.queue_depth : 0);
+  const moving = Object.entries(status.consumers).flatMap(([name, { residency }]) => movement(name, residency));
+  const parts = [...running.slice(0, 3).map(doing), ...moving];
+  if (running.length > 3) parts.push(`${running.length - 3} more run`);
+  const waits = depth === 0 ? '' : ` ${count(depth, 'job waits', 'jobs wait')}${whatFor(waiting)}.`;
+  if (parts.length === 0 && depth === 0) return { busy: false, text: quiet(status) };
+  return { busy: true, text: `${parts.length === 0 ? 'Nothing runs.' : `${list(parts)}.`}${waits}` };
+}
+
+const VERBS: Readonly<Record<string, string>> = {
+  llm: 'is answering',
+  tts: 'is speaking',
+  stt: 'is listening',
+  image: 'is making a picture',
+};
+
+function doing({ consumer, model, capability }: Job): string {
+  const verb = VERBS[capability ?? ''] ?? 'is working';
+  return `${consumer} ${verb}${model === null ? '' : ` with ${model}`}`;
+}
+
+function movement(name: string, residency: string): string[] {
+  if (residency === 'loading') return [`${name} is being loaded`];
+  if (residency === 'evicting') return [`${name} is leaving the card`];
+  return [];
+}
+
+/** One clause a consumer, two at most. */
+function whatFor(waiting: readonly Job[]): string {
+  const clauses = new Map<string, string>();
+  for (const job of waiting) {
+    if (clauses.size === 2) break;
+    const name = targetName(job.consumer, job.model);
+    if (!clauses.has(name)) clauses.set(name, clause(name, job));
+  }
+  return clauses.size === 0 ? '' : `: ${[...clauses.values()].join(', ')}`;
+}
+
+function clause(name: string, { reason, expected_wait_ms: expectedMs }: Job): string {
+  const missing = reason?.need_mib != null && reason.free_mib !== null ? reason.need_mib - reason.free_mib : 0;
+  if (missing > 0) return `${name} needs ${gib(missing)} more`;
+  if (expectedMs !== null && expectedMs > 0) return `${name} in about ${span(Math.ceil(expectedMs / 1000) * 1000)}`;
+  return `${name} waits for its turn`;
+}
+
+function quiet(status: Status): string {
+  const entries = Object.entries(status.consumers);
+  if (entries.length === 0) return 'Ready, but no service is configured yet.';
+  if (status.state === 'starting') return 'Starting: the services are being asked whether they are there.';
+  const resident = entries.filter(([, { residency }]) => residency === 'resident').map(([name]) => name);
+  const [card] = status.gpu.cards;
+  const free = card?.free_mib == null ? '' : ` ${gib(card.free_mib)} are free.`;
+  const held = resident.length === 0 ? '' : ` ${list(resident)} ${resident.length === 1 ? 'is' : 'are'} on the card.`;
+  return `All is well, nothing waits.${held}${free}`;
+}
