@@ -35,9 +35,11 @@ on_host() {
 # digest: of stdin.
 digest() { if command -v sha256sum > /dev/null; then sha256sum; else shasum -a 256; fi; }
 
-# What a release is made of. Declarations and the build's own notes are for programmers, not for running.
+# What a release is made of: what the package is made of, and this. Declarations are for programmers, not for running.
 release_files() {
-  find dist/src config systemd examples scripts package.json package-lock.json -type f ! -name '*.d.ts' ! -name '*.tsbuildinfo' |
+  # shellcheck disable=SC2046 # A name a line, none with blanks.
+  find $(sed -n '/^  "files"/,/\]/s/^ *"\([^"]*\)",\{0,1\}$/\1/p' package.json) scripts package.json package-lock.json \
+    -type f ! -name '*.d.ts' |
     LC_ALL=C sort
 }
 

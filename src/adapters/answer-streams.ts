@@ -16,7 +16,8 @@ export function watchStream(head: AnswerHead, path: string): AnswerWatch | null 
   if (type === 'application/x-ndjson') return new StreamWatch(ndjsonLine, 'done:true');
   if (type !== 'text/event-stream') return null;
   if (path.endsWith('/messages')) return new StreamWatch(typedLine('message_stop'), 'message_stop');
-  if (path.endsWith('/responses')) return new StreamWatch(typedLine('response.completed'), 'response.completed');
+  if (path.endsWith('/responses'))
+    return new StreamWatch(typedLine('response.completed', 'response.incomplete'), 'response.completed');
   if (/\/audio\/(transcriptions|translations)$/.test(path)) {
     return new StreamWatch(eitherLine('transcript.text.done'), 'transcript.text.done');
   }
@@ -63,7 +64,7 @@ class StreamWatch implements AnswerWatch {
 function ndjsonLine(line: string): Saying {
   const value = objectOf(line);
   if (value === null) return 'nothing';
-  if ('error' in value) return { error: textOf(value.error) };
+  if (hasError(value)) return { error: textOf(value.error) };
   // `/api/pull`, `/api/create` and the like end with a status.
   return value.done === true || value.status === 'success' ? 'end' : 'nothing';
 }
@@ -72,15 +73,16 @@ function sseLine(line: string): Saying {
   const data = dataOf(line);
   if (data === '[DONE]') return 'end';
   const value = data === null ? null : objectOf(data);
-  return value !== null && 'error' in value ? { error: textOf(value.error) } : 'nothing';
+  return value !== null && hasError(value) ? { error: textOf(value.error) } : 'nothing';
 }
 
-function typedLine(endType: string): (line: string) => Saying {
+/** `response.incomplete`: the limit of tokens was reached, which is an answer. */
+function typedLine(...endTypes: readonly string[]): (line: string) => Saying {
   return (line) => {
     const data = dataOf(line);
     const value = data === null ? null : objectOf(data);
     if (value === null) return 'nothing';
-    if (value.type === endType) return 'end';
+    if (endTypes.some((end) => end === value.type)) return 'end';
     return value.type === 'error' || value.type === 'response.failed' ? { error: textOf(value.error) } : 'nothing';
   };
 }
@@ -93,6 +95,9 @@ function eitherLine(endType: string): (line: string) => Saying {
     return saying === 'nothing' ? typed(line) : saying;
   };
 }
+
+/** Some send the member in every piece, with nothing in it. */
+const hasError = ({ error }: Record<string, unknown>): boolean => error !== undefined && error !== null;
 
 const dataOf = (line: string): string | null => (line.startsWith('data:') ? line.slice(5).trim() : null);
 

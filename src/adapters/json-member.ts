@@ -1,13 +1,24 @@
-/** The name in a body: its top-level string member, wherever it stands. Keeps nothing; never throws on bad bodies. */
-import { MemberScanner } from '../server/json-members.js';
+/** Finds one member of a body that is a JSON object, wherever it stands. Owns nothing. */
 import type { BodySource } from './adapter.js';
+import { JsonWalk } from './json-walk.js';
 
+/** Longer names than this are nobody's. */
+const LONGEST_TEXT_BYTES = 1024;
+
+/**
+ * The member's text; null where it is no string, is missing, or the body is no whole JSON object. Of equal names the
+ * last wins. Names are compared without regard to case, as Go's `encoding/json` matches them to its fields.
+ */
 export async function topLevelString(body: BodySource, member: string): Promise<string | null> {
-  const scanner = new MemberScanner([member]);
+  let found: string | null = null;
+  let isList = false;
+  const walk = new JsonWalk({ deepest: 1, longestTextBytes: LONGEST_TEXT_BYTES }, ([name], text) => {
+    isList = typeof name === 'number';
+    if (typeof name === 'string' && name.toLowerCase() === member) found = text;
+  });
   for await (const chunk of body.read()) {
-    scanner.take(chunk);
-    if (scanner.isHopeless) return null;
+    walk.take(chunk);
+    if (walk.state !== 'open' || isList) break;
   }
-  const value = scanner.members.get(member)?.value;
-  return typeof value === 'string' ? value : null;
+  return walk.state === 'whole' ? found : null;
 }

@@ -1,6 +1,7 @@
 /**
  * Paths as a service will understand them, for deciding only: what is forwarded stays as it came. Spellings that mean
- * the same (`/api//pull`, `/api/%70ull`, `/api/pull/`, upper case) must not slip past a rule.
+ * the same (`/api//pull`, `/api/%70ull`, `/api/pull/`, upper case) must not slip past a rule. The door has refused dot
+ * segments, fragments and invalid escapes before.
  */
 import type { RequestLine } from './adapter.js';
 
@@ -20,28 +21,36 @@ export function meantPath(path: string): string {
   return `/${kept.join('/')}`;
 }
 
+interface Rule {
+  readonly method: string;
+  readonly path: RegExp;
+}
+
+/** Compiled once per list, gone with it. */
+const compiled = new WeakMap<readonly string[], readonly Rule[]>();
+
 /** `METHOD /pattern`; `*` in the pattern stands for anything, as a method for any. */
 export function matchesAny(request: RequestLine, patterns: readonly string[]): boolean {
   const path = meantPath(request.path);
-  return patterns.some((pattern) => {
-    const [method = '', wanted = ''] = pattern.split(/\s+/, 2);
-    return (method === '*' || method.toUpperCase() === request.method) && globOf(wanted).test(path);
-  });
+  return rulesOf(patterns).some(
+    (rule) => (rule.method === '*' || rule.method === request.method) && rule.path.test(path),
+  );
 }
 
-const globs = new Map<string, RegExp>();
+function rulesOf(patterns: readonly string[]): readonly Rule[] {
+  const known = compiled.get(patterns);
+  if (known !== undefined) return known;
+  const rules = patterns.map((pattern) => {
+    const [method = '', path = ''] = pattern.split(/\s+/, 2);
+    return { method: method.toUpperCase(), path: globOf(path) };
+  });
+  compiled.set(patterns, rules);
+  return rules;
+}
 
 function globOf(pattern: string): RegExp {
-  const known = globs.get(pattern);
-  if (known !== undefined) return known;
-  const escaped = meantPath(pattern.replaceAll('*', '\u0000'))
+  const escaped = meantPath(pattern)
     .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('\u0000', '.*');
-  const glob = new RegExp(`^${escaped}$`);
-  if (globs.size < 1000) globs.set(pattern, glob);
-  return glob;
+    .replaceAll('*', '.*');
+  return new RegExp(`^${escaped}$`);
 }
-
-const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
-
-export const isRead = (method: string): boolean => READS.has(method);

@@ -9,7 +9,9 @@ const LOOK_EVERY_MS = 500;
 export async function untilDrained(consumer: ConsumerConfiguration): Promise<void> {
   const endAt = performance.now() + consumer.drainMs;
   for (let leftMs = consumer.drainMs; leftMs > 0; leftMs = endAt - performance.now()) {
-    if (!(await isListening(consumer, leftMs))) return;
-    await pause(Math.min(LOOK_EVERY_MS, Math.max(1, endAt - performance.now())));
+    const lookMs = Math.min(LOOK_EVERY_MS, leftMs);
+    if (!(await isListening(consumer, lookMs))) return;
+    // A timer may fire up to a millisecond early; the loop looks at the clock again.
+    await pause(Math.max(1, Math.min(LOOK_EVERY_MS, endAt - performance.now())));
   }
 }

@@ -5,6 +5,8 @@ import type { ConsumerId, FootprintSource } from './vocabulary.js';
 /** A process that unloaded keeps its CUDA context and libraries: 610 MiB measured on an H100 with PyTorch. */
 const ASSUMED_RESIDUE_MIB = 640;
 const RESIDUE_TOLERANCE = 1.2;
+/** The most of a card that is asked for on no more than a guess: a guess must not refuse for ever what would fit. */
+const GUESSED_SHARE = 7 / 8;
 
 export interface Footprint {
   readonly residentMib: number;
@@ -18,11 +20,14 @@ export function footprintOf(state: BrokerState, target: TargetState): Footprint 
   const model = target.target.model;
   const declared = model === null ? settings?.declared : (settings?.models.get(model) ?? settings?.declared);
   const card = cardTotalMib(state, settings?.cards[0] ?? 0) ?? 0;
-  const resident = learned?.resident?.mib ?? declared?.residentMib ?? target.reportedMib ?? target.guessedMib;
+  const known = learned?.resident?.mib ?? declared?.residentMib ?? target.reportedMib;
+  const mostMib = card * GUESSED_SHARE * (settings?.cards.length ?? 1);
+  const residentMib = known ?? Math.min(target.guessedMib ?? card / 4, mostMib);
+  const guessedRunMib = Math.max(card / 128, Math.min(card / 8, mostMib - residentMib));
   const source = learned?.resident != null ? 'learned' : declared?.residentMib != null ? 'declared' : 'assumed';
   return {
-    residentMib: Math.ceil(resident ?? card / 4),
-    runMib: Math.ceil(learned?.run?.mib ?? declared?.runMib ?? card / 8),
+    residentMib: Math.ceil(residentMib),
+    runMib: Math.ceil(learned?.run?.mib ?? declared?.runMib ?? guessedRunMib),
     source,
   };
 }

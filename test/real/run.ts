@@ -42,7 +42,8 @@ async function passes({ name }: Suite): Promise<boolean> {
   const child = spawn(process.execPath, ['--test', '--test-reporter=spec', file], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const [status] = await once(child, 'exit');
+  const [status, signal] = await once(child, 'exit');
+  if (signal !== null) console.log(`the suite was ended by ${signal}`);
   return status === 0;
 }
 

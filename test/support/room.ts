@@ -44,21 +44,30 @@ export interface RoomOptions {
   readonly prepare?: (card: SharedCard) => void;
 }
 
-export async function openCardFor(t: TestContext, totalMib: number): Promise<SharedCard> {
+/** `ends` is done in its order before the card goes; hooks of the test itself run in the order of their making. */
+export async function openCardFor(
+  t: TestContext,
+  totalMib: number,
+  ends: (() => Promise<void>)[],
+): Promise<SharedCard> {
   const folder = await mkdtemp(join(tmpdir(), 'mgpu-card-'));
-  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  t.after(async () => {
+    for (const end of ends) await end();
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  });
   return new SharedCard(folder, { totalMib, reservedMib: 0 });
 }
 
 export async function openRoom(t: TestContext, options: RoomOptions): Promise<Room> {
-  const card = await openCardFor(t, options.totalMib);
+  const ends: (() => Promise<void>)[] = [];
+  const card = await openCardFor(t, options.totalMib, ends);
   const services = new Map<string, PlainService>();
   const tenants = new Map<string, SharedTenant>();
   const consumers: Record<string, unknown> = {};
   for (const [name, { says, ...plain }] of Object.entries(options.services)) {
     const tenant = card.open(name);
     const service = await startPlain({ ...plain, name, card: tenant });
-    t.after(() => service.close());
+    ends.push(() => service.close());
     services.set(name, service);
     tenants.set(name, tenant);
     consumers[name] = {
@@ -83,6 +92,7 @@ export async function openRoom(t: TestContext, options: RoomOptions): Promise<Ro
     },
     card.env(),
   );
+  ends.unshift(broker.stop);
   const facts: Fact[] = [];
   const moves: string[] = [];
   broker.daemon.journal.subscribe(({ fact }) => {

@@ -118,6 +118,12 @@ test('deployment', { timeout: 900_000 }, async (t) => {
     assert.equal(outcome.stderr.trim(), '');
   });
 
+  await t.test('the page is there', async () => {
+    const { status, text } = await ask(`${url}/ui/`);
+    assert.equal(status, 200);
+    assert.match(text, /<script/);
+  });
+
   await t.test('a job goes through to a consumer and back', async () => {
     const [answer, call] = await Promise.all([
       ask(`${url}/v1/llm`, { method: 'POST', body: '{"say":"hello"}' }),

@@ -6,10 +6,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
+import { startDemo } from '../../src/demo/main.js';
+import { startTraffic } from '../../src/demo/traffic.js';
+import { startDaemon } from '../../src/main.js';
 import { LOOKS, launchBrowser, WatchedPage } from '../support/browser-page.js';
 import * as scenes from '../support/page-scenes.js';
 import { iso } from '../support/page-story.js';
 import { PretendPlane, type Scene } from '../support/pretend-plane.js';
+import { SilentLog } from '../support/silent-log.js';
 
 const PICTURES = fileURLToPath(new URL('../../../docs/screenshots/', import.meta.url));
 let browser: Browser;
@@ -31,7 +35,7 @@ async function withPlane(scene: Scene, use: (plane: PretendPlane) => Promise<voi
 }
 
 const STATES: readonly { name: string; scene: (now: number) => Scene; says: RegExp }[] = [
-  { name: 'empty', scene: scenes.empty, says: /nvidia-smi is not installed/ },
+  { name: 'empty', scene: scenes.empty, says: /No service stands behind this daemon yet/ },
   { name: 'calm', scene: scenes.calm, says: /All is well, nothing waits/ },
   {
     name: 'busy',
@@ -257,5 +261,53 @@ test('a thousand waiting jobs: only rows in sight exist, and all can be reached'
     await watched.page.getByText('place 1000', { exact: true }).waitFor();
     assert.deepEqual(await watched.axe(), []);
     await watched.close();
+  });
+});
+
+describe('the page of the real daemon, with the demo behind it', () => {
+  test('within a minute the timeline tells a story: loads, evictions, waits, services taking turns', async () => {
+    const env = { ...process.env };
+    const printed: string[] = [];
+    const demo = await startDemo({
+      host: '127.0.0.1',
+      port: 0,
+      speed: 3,
+      policy: 'vram-lru',
+      env,
+      print: (text) => printed.push(text),
+      startDaemon: ({ configFile, env: demoEnv }) =>
+        startDaemon({ source: { file: configFile }, env: demoEnv, log: new SilentLog() }),
+    });
+    const traffic = startTraffic({ url: demo.url, speed: 3, print: () => {} });
+    try {
+      const watched = await WatchedPage.open(browser, demo.url, { width: 1280, scheme: 'light' });
+      await watched.page.getByText('live', { exact: true }).waitFor();
+      await watched.page.getByRole('button', { name: '2 min' }).click();
+      await watched.page
+        .getByText(/is leaving the card: evicted for/)
+        .nth(2)
+        .waitFor({ timeout: 180_000 });
+      await watched.picture(PICTURES, 'demo-1280-light');
+      await watched.page.emulateMedia({ colorScheme: 'dark' });
+      await watched.page.evaluate('new Promise((resolve) => setTimeout(resolve, 600))');
+      await watched.picture(PICTURES, 'demo-1280-dark');
+      assert.deepEqual(await watched.axe(), []);
+      await watched.page.setViewportSize({ width: 390, height: 844 });
+      await watched.page.evaluate('new Promise((resolve) => setTimeout(resolve, 600))');
+      await watched.picture(PICTURES, 'demo-390-dark');
+      const job = watched.page.getByRole('link', { name: /done, ran/ }).first();
+      await job.click();
+      await watched.page
+        .getByText(/^Done\.$/)
+        .first()
+        .waitFor();
+      await watched.picture(PICTURES, 'demo-job-390-dark');
+      assert.deepEqual(watched.complaints, []);
+      assert.deepEqual(watched.strangers, []);
+      await watched.close();
+    } finally {
+      await traffic.stop();
+      await demo.stop();
+    }
   });
 });

@@ -58,6 +58,8 @@ const STAND_INS: Readonly<Record<KindName, StandIn>> = {
       'POST /api/pull/',
       'DELETE /api/delete',
       'POST /api/create',
+      'POST /API/Pull',
+      'DELETE /api/anything',
     ],
     jobs: ['POST /api/chat', 'POST /api/generate', 'POST /v1/chat/completions', 'POST /api/embed'],
     model: 'qwen3:8b',
@@ -89,6 +91,8 @@ const STAND_INS: Readonly<Record<KindName, StandIn>> = {
       'POST /free',
       'POST /api/jobs/x/cancel',
       'GET /manager/reboot',
+      'DELETE /api/assets/1',
+      'DELETE /userdata/a.json',
     ],
     jobs: ['POST /prompt', 'POST /api/prompt'],
     model: null,
@@ -118,6 +122,9 @@ const STAND_INS: Readonly<Record<KindName, StandIn>> = {
     errorSaysText: (body) => Object(Object(body).error).message,
   },
 };
+
+/** These say themselves when broken-off work is over; the others are waited for. */
+const IS_ASKED: ReadonlySet<KindName> = new Set(['comfyui', 'openai']);
 
 for (const kind of KIND_NAMES) {
   describe(`kind ${kind}`, () => {
@@ -157,6 +164,23 @@ for (const kind of KIND_NAMES) {
       );
     });
 
+    test('what the file names as load or unload needs an operator, whatever its method', () => {
+      const call = { body: null, headers: {} };
+      const load = { ...call, method: 'GET', path: '/warm/up?model=x' };
+      const unload = { ...call, method: 'POST', path: '/cool/down' };
+      const told = { ...consumer, load, unload, passes: ['POST /cool/*'] };
+      for (const line of ['GET /warm/up', 'HEAD /warm/up', 'GET //warm/%75p/', 'POST /cool/down']) {
+        assert.equal(adapter.treatment(lineOf(line), told), 'operator', line);
+      }
+      assert.equal(adapter.treatment(lineOf('POST /cool/other'), told), 'pass');
+      assert.equal(adapter.treatment(lineOf('GET /warm/up'), consumer), 'pass');
+    });
+
+    test('passes never open to everybody what needs an operator', () => {
+      const open = { ...consumer, passes: ['* /*'] };
+      for (const line of standIn.operator) assert.equal(adapter.treatment(lineOf(line), open), 'operator', line);
+    });
+
     test('names the model of a job, and none for a body that is none', async () => {
       const { job } = standIn;
       const { model, usesCard } = await adapter.need(job, job.type, bodyOf(job.body), consumer);
@@ -180,8 +204,17 @@ for (const kind of KIND_NAMES) {
       if (work !== null) assert.deepEqual(await work, { end: 'done' });
     });
 
-    test('broken off: over after its time', { timeout: 20_000 }, async () => {
+    test('broken off: over after its time, and not before', { timeout: 20_000 }, async () => {
+      const before = performance.now();
       await adapter.brokenOff(null, consumer);
+      if (!IS_ASKED.has(kind)) assert.ok(performance.now() - before >= consumer.drainMs);
+    });
+
+    test('broken off: over soon when the process ends meanwhile', { timeout: 20_000 }, async () => {
+      const ending = await standIn.start();
+      const over = adapter.brokenOff(null, { ...consumer, url: ending.url, drainMs: 3_600_000 });
+      await ending.close();
+      await over;
     });
 
     test('broken off: over at once when nobody listens any more', { timeout: 20_000 }, async () => {
@@ -190,6 +223,14 @@ for (const kind of KIND_NAMES) {
       await gone.close();
       // A drain of an hour: the test ends only because the port is closed.
       await adapter.brokenOff('some-id', { ...consumer, url, drainMs: 3_600_000 });
+    });
+
+    test('an answer in an unknown encoding is not judged', () => {
+      const head = { status: 200, headers: { 'content-type': 'application/x-ndjson', 'content-encoding': 'br' } };
+      const watch = adapter.watch(standIn.job, head);
+      watch?.piece(Buffer.from([0x8b, 0x01, 0x80]));
+      assert.equal(watch?.complaint() ?? null, null);
+      assert.equal(watch?.workId() ?? null, null);
     });
 
     test('our errors have the shape that its clients parse', () => {

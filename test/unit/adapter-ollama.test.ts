@@ -42,6 +42,15 @@ test('typed streams have their own end marks and no [DONE]', () => {
   assert.match(String(sse('data: {"type":"response.created"}\n\n', '/v1/responses')), /ended without/);
 });
 
+test('a response that reached its limit of tokens is whole', () => {
+  assert.equal(sse('data: {"type":"response.incomplete"}\n\n', '/v1/responses'), null);
+});
+
+test('an error member with nothing in it is no error', () => {
+  assert.equal(sse('data: {"choices":[],"error":null}\n\ndata: [DONE]\n\n'), null);
+  assert.equal(ndjson('{"done":true,"error":null}\n'), null);
+});
+
 test('what cannot be read is not judged: errors with a status, compressed streams, lines without end', () => {
   assert.equal(watchStream({ status: 404, headers: { 'content-type': 'application/x-ndjson' } }, '/api/chat'), null);
   const headers = { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' };

@@ -31,9 +31,12 @@ export function sentenceOf(world: World): Sentence {
   return { mood: 'trouble', text: first, more: `${others}${work.busy ? work.text : ''}`.trim() };
 }
 
+const NOBODY = 'No service stands behind this daemon yet. mgpu discover looks for some and prints a configuration.';
+
 function troublesOf(world: World, status: Status): string[] {
   const entries = Object.entries(status.consumers);
   return [
+    ...(entries.length === 0 ? [NOBODY] : []),
     ...entries.filter(([, { health }]) => health === 'down').map(([name, consumer]) => down(world, name, consumer)),
     ...entries
       .filter(([, consumer]) => consumer.residency === 'stuck')
@@ -133,7 +136,6 @@ function clause(name: string, { reason, expected_wait_ms: expectedMs }: Job): st
 
 function quiet(status: Status): string {
   const entries = Object.entries(status.consumers);
-  if (entries.length === 0) return 'Ready, but no service is configured yet.';
   if (status.state === 'starting') return 'Starting: the services are being asked whether they are there.';
   const resident = entries.filter(([, { residency }]) => residency === 'resident').map(([name]) => name);
   const [card] = status.gpu.cards;

@@ -62,7 +62,7 @@ function Overview({ shared }: { shared: Shared }) {
   return (
     <>
       <Cards shared={shared} status={status} />
-      <Timeline shared={shared} />
+      {Object.keys(status.consumers).length > 0 && <Timeline shared={shared} />}
       <div class="lower">
         <Queue shared={shared} status={status} />
         <Consumers shared={shared} status={status} />

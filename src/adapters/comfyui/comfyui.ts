@@ -4,29 +4,32 @@
  */
 import type { Adapter, RequestLine } from '../adapter.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
-import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { meantPath } from '../request-paths.js';
+import { treat } from '../request-treatment.js';
+import { cancelPrompt } from './cancelling.js';
+import { followPrompt } from './following.js';
+import { untilNamelessIsOver } from './nameless.js';
 import { PromptAnswer } from './prompt-answer.js';
-import { cancelPrompt, followPrompt, untilQueueIsEmpty } from './prompt-work.js';
 import { free, remaining } from './service.js';
 
-/** Interrupts, clears or unloads for everybody; or installs. ComfyUI-Manager does such things by GET as well. */
-const OPERATOR = [
+/** Interrupts, clears, deletes or unloads for everybody; or installs. ComfyUI-Manager does such things by GET as well. */
+const ROOT_OPERATOR = [
   'POST /interrupt',
   'POST /queue',
   'POST /free',
   'POST /history',
   'POST /jobs/*',
-  'DELETE /userdata/*',
+  'DELETE /*',
   '* /manager/*',
   '* /v2/manager/*',
   '* /customnode/*',
   '* /v2/customnode/*',
   'POST /internal/*',
 ];
+const OPERATOR = [...ROOT_OPERATOR, ...ROOT_OPERATOR.map((pattern) => pattern.replace(' /', ' /api/'))];
 
-const withoutApi = (path: string): string => meantPath(path).replace(/^\/api(?=\/)/, '');
-const atRoot = (request: RequestLine): RequestLine => ({ ...request, path: withoutApi(request.path) });
-const isPrompt = ({ method, path }: RequestLine): boolean => method === 'POST' && withoutApi(path) === '/prompt';
+const isPrompt = ({ method, path }: RequestLine): boolean =>
+  method === 'POST' && /^(\/api)?\/prompt$/.test(meantPath(path));
 
 export const comfyui: Adapter = {
   kind: 'comfyui',
@@ -38,15 +41,16 @@ export const comfyui: Adapter = {
     passes: ['POST /upload/*', 'POST /userdata/*', 'POST /users', 'POST /settings', 'POST /settings/*'],
     class: 'batch',
     parallel: 1,
-    // It is asked instead; here for a prompt that nobody can name.
+    // Not waited for: ComfyUI is asked instead.
     drain: '5s',
   },
 
   treatment(request, consumer) {
-    const meant = atRoot(request);
-    if (matchesAny(meant, OPERATOR)) return 'operator';
-    const passes = matchesAny(meant, consumer.passes) || matchesAny(request, consumer.passes);
-    return isRead(request.method) || passes ? 'pass' : 'job';
+    const treatment = treat(request, consumer, OPERATOR);
+    // What the configuration says of a route holds for its other path too.
+    return treatment === 'job'
+      ? treat({ ...request, path: request.path.replace(/^\/api(?=\/)/, '') }, consumer, [])
+      : treatment;
   },
 
   powers: { loads: 'by_job', swaps: 'consumer', unloads: true, asksForeignWork: true },
@@ -71,14 +75,17 @@ export const comfyui: Adapter = {
 
   watch: (request, head) => (isPrompt(request) ? new PromptAnswer(head) : null),
 
-  workAfterAnswer(_request, _head, watch, consumer, signal) {
+  workAfterAnswer(request, head, watch, consumer, signal) {
+    if (head.status !== 200 || !isPrompt(request)) return null;
     const id = watch?.workId() ?? null;
-    return id === null ? null : followPrompt(id, consumer, signal);
+    if (id !== null) return followPrompt(id, consumer, signal);
+    // Accepted, in words that could not be read: its name is among those that the queue shows now.
+    return untilNamelessIsOver(consumer).then(() => ({ end: 'done' }));
   },
 
   namesWorkInAnswer: isPrompt,
 
-  brokenOff: (workId, consumer) => (workId === null ? untilQueueIsEmpty(consumer) : cancelPrompt(workId, consumer)),
+  brokenOff: (workId, consumer) => (workId === null ? untilNamelessIsOver(consumer) : cancelPrompt(workId, consumer)),
 
   errorBody(error) {
     const told = { type: error.code, message: error.message, details: '', extra_info: {} };

@@ -40,6 +40,6 @@ export class PromptAnswer implements AnswerWatch {
   #text(): string {
     const raw = Buffer.concat(this.#chunks);
     const encoding = String(this.#head.headers['content-encoding'] ?? 'identity');
-    return (encoding === 'identity' ? raw : unzipSync(raw)).toString('utf8');
+    return (encoding === 'identity' ? raw : unzipSync(raw, { maxOutputLength: LONGEST_ANSWER_BYTES })).toString('utf8');
   }
 }

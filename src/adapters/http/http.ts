@@ -1,12 +1,12 @@
 /**
  * Any service that speaks HTTP: everything it needs is in the configuration. It was seen to do nothing in particular,
- * so nothing is believed of it.
+ * so nothing is believed of it: not the marks in its answers, nor that a GET does no more than read, beyond what `load`
+ * and `unload` say.
  */
 import type { Adapter } from '../adapter.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
-import { isRead, matchesAny } from '../request-paths.js';
+import { treat } from '../request-treatment.js';
 import { untilDrained } from '../winding-down.js';
-import { changesResidency } from './residency-calls.js';
 
 export const http: Adapter = {
   kind: 'http',
@@ -20,10 +20,7 @@ export const http: Adapter = {
     drain: '5s',
   },
 
-  treatment(request, consumer) {
-    if (changesResidency(request, consumer)) return 'operator';
-    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
-  },
+  treatment: (request, consumer) => treat(request, consumer, []),
 
   powers: { loads: 'by_job', swaps: 'consumer', unloads: false, asksForeignWork: false },
   need: () => Promise.resolve({ model: null, usesCard: true }),

@@ -6,7 +6,8 @@ import type { Adapter } from '../adapter.js';
 import { watchStream } from '../answer-streams.js';
 import { topLevelString } from '../json-member.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
-import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { meantPath } from '../request-paths.js';
+import { treat } from '../request-treatment.js';
 import { untilDrained } from '../winding-down.js';
 import { catalogueOf, listModels } from './catalogue.js';
 import { askLoaded, loadModel, unloadModel } from './residents.js';
@@ -18,6 +19,7 @@ const OPERATOR = [
   'POST /api/create',
   'POST /api/copy',
   '* /api/delete',
+  'DELETE /*',
   'POST /api/blobs/*',
   'POST /api/signout',
 ];
@@ -35,10 +37,7 @@ export const ollama: Adapter = {
     drain: '1s',
   },
 
-  treatment(request, consumer) {
-    if (matchesAny(request, OPERATOR)) return 'operator';
-    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
-  },
+  treatment: (request, consumer) => treat(request, consumer, OPERATOR),
 
   powers: { loads: 'by_job', swaps: 'models', unloads: true, asksForeignWork: false },
 

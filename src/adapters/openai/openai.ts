@@ -6,7 +6,8 @@
 import type { Adapter } from '../adapter.js';
 import { watchStream } from '../answer-streams.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
-import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { meantPath } from '../request-paths.js';
+import { treat } from '../request-treatment.js';
 import { listModels } from './models.js';
 import { untilSlotsAreIdle } from './slots.js';
 
@@ -48,13 +49,13 @@ export const openai: Adapter = {
   },
 
   treatment(request, consumer) {
+    const treatment = treat(request, consumer, OPERATOR);
+    if (treatment === 'operator') return treatment;
     const path = meantPath(request.path);
-    if (matchesAny(request, OPERATOR)) return 'operator';
     if (LOADING_READ.test(path) && /[?&]model=/.test(request.query) && !/[?&]autoload=false/.test(request.query)) {
       return 'operator';
     }
-    if (path.startsWith('/upstream/')) return 'job';
-    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
+    return path.startsWith('/upstream/') ? 'job' : treatment;
   },
 
   powers: { loads: 'at_start', swaps: 'consumer', unloads: false, asksForeignWork: false },

@@ -7,8 +7,11 @@
  */
 import type { Adapter } from '../adapter.js';
 import { outOfMemoryAnswer } from '../out-of-memory.js';
-import { isRead, matchesAny, meantPath } from '../request-paths.js';
+import { treat } from '../request-treatment.js';
 import { untilDrained } from '../winding-down.js';
+
+/** Swaps the model, and ends the process where it cannot; `--request-path` may put anything before it. */
+const OPERATOR = ['POST /load', 'POST /*/load'];
 
 export const whisperServer: Adapter = {
   kind: 'whisper-server',
@@ -23,11 +26,7 @@ export const whisperServer: Adapter = {
     drain: '3s',
   },
 
-  treatment(request, consumer) {
-    // `--request-path` may put anything before it.
-    if (request.method === 'POST' && /\/load$/.test(meantPath(request.path))) return 'operator';
-    return isRead(request.method) || matchesAny(request, consumer.passes) ? 'pass' : 'job';
-  },
+  treatment: (request, consumer) => treat(request, consumer, OPERATOR),
 
   // Its memory is held as long as its process runs; only stopping that gives it back.
   powers: { loads: 'at_start', swaps: 'consumer', unloads: false, asksForeignWork: false },
