@@ -16,6 +16,9 @@ const COMMA = 0x2c;
 /** Longer values than this are nobody's name. */
 const LONGEST_VALUE_BYTES = 1024;
 
+/** Numbers that mean something are shorter; what is longer is not collected, and has no value. */
+const LONGEST_LITERAL = 64;
+
 /** A value that is a text, a number, true, false or null. */
 export interface Member {
   /** In bytes of the body; `end` is the first byte behind it. */
@@ -84,7 +87,7 @@ export class MemberScanner {
         break;
       default:
         if (byte <= 0x20) this.#closeLiteral(at);
-        else if (this.#literal !== null) this.#literal += String.fromCharCode(byte);
+        else if (this.#literal !== null) this.#growLiteral(byte);
         else if (this.#awaitsValue()) this.#openLiteral(byte, at);
         break;
     }
@@ -100,9 +103,17 @@ export class MemberScanner {
     this.#start = this.#before + at;
   }
 
+  #growLiteral(byte: number): void {
+    if (this.#literal !== null && this.#literal.length <= LONGEST_LITERAL) this.#literal += String.fromCharCode(byte);
+  }
+
   #closeLiteral(at: number): void {
     if (this.#literal === null) return;
-    this.#settle({ start: this.#start, end: this.#before + at, value: parsed(this.#literal) });
+    this.#settle({
+      start: this.#start,
+      end: this.#before + at,
+      value: this.#literal.length > LONGEST_LITERAL ? undefined : parsed(this.#literal),
+    });
     this.#literal = null;
     this.#expects = 'comma';
   }
