@@ -26,6 +26,8 @@ export type SmiMode =
 
 const SCRIPT = `#!/bin/sh
 cd 'FOLDER' || exit 99
+# The list of processes is asked for after each answer; what misbehaves is the first question.
+case "$*" in *query-compute-apps*) exit 0 ;; esac
 alive=0
 for pid in $(cat pids 2>/dev/null); do kill -0 "$pid" 2>/dev/null && alive=$((alive + 1)); done
 echo $((alive + 1)) >> alive
