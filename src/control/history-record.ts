@@ -2,12 +2,12 @@
  * What of a fact is worth a line of history, as JSON: the data of its event, without what can be told from the rest.
  * Owns what was last written of the cards, so that a still card costs a line every 10 s. Never a body or a prompt.
  */
-import type { TimedFact } from '../core/facts.js';
+import type { JobView, TimedFact } from '../core/facts.js';
 import type { GpuReading, MonotonicMs } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
 import { eventData } from './event-json.js';
-import { type JobDetailJson, jobDetailJson } from './job-json.js';
-import { isoTime } from './times.js';
+import { timedReasonJson } from './job-json.js';
+import { isoTime, isoTimeOrNull } from './times.js';
 
 /** A still card is written so often; one that moves, at every reading. */
 const STILL_CARD_MS = 10_000;
@@ -55,7 +55,7 @@ export function createHistoryRecords(clock: Clock): HistoryRecords {
           at: isoTime(clock, at),
           event: 'job',
           change: 'ended',
-          job: compact(jobDetailJson(fact.job, at, clock)),
+          job: storedJob(fact.job, clock),
         };
       }
       return { at: isoTime(clock, at), event: fact.type, ...eventData(fact, at, clock, 'auto') };
@@ -76,8 +76,27 @@ function haveMoved(
   });
 }
 
-/** Leaves out what is null and what an ended job always is; `stored-job.ts` puts it back. */
-function compact(job: JobDetailJson): object {
-  const { state: _ended, position: _none, reason: _over, waited_ms: _counted, run_ms: _counted2, ...kept } = job;
-  return Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== null));
+/**
+ * Without what is null (`JSON.stringify` leaves out what is undefined) and what an ended job always is;
+ * `stored-job.ts` puts both back. Written out, since this is done for every job.
+ */
+function storedJob(job: JobView, clock: Clock): object {
+  const { outcome } = job;
+  return {
+    id: job.id,
+    consumer: job.consumer,
+    model: job.model ?? undefined,
+    capability: job.capability ?? undefined,
+    class: job.class,
+    client: job.client,
+    answered: job.answered,
+    queued_at: isoTime(clock, job.queuedAt),
+    granted_at: isoTimeOrNull(clock, job.grantedAt) ?? undefined,
+    first_byte_at: isoTimeOrNull(clock, job.firstByteAt) ?? undefined,
+    ended_at: isoTimeOrNull(clock, job.endedAt) ?? undefined,
+    end: outcome?.end,
+    code: outcome?.code ?? undefined,
+    message: outcome?.message ?? undefined,
+    reasons: job.reasons.length === 0 ? undefined : job.reasons.map((each) => timedReasonJson(each, clock)),
+  };
 }

@@ -32,11 +32,18 @@ export interface HistoryWriterOptions {
   readonly wallNow: () => WallMs;
 }
 
+interface Waiting {
+  readonly at: string;
+  readonly line: string;
+  /** The record itself, where a new file begins with it. */
+  readonly standing: HistoryRecord | null;
+}
+
 export class HistoryWriter {
   readonly #options: HistoryWriterOptions;
   /** By what it is about: the newest record that says how a target or a consumer is. */
   readonly #standing = new Map<string, HistoryRecord>();
-  #waiting: HistoryRecord[] = [];
+  #waiting: Waiting[] = [];
   #file: HistoryFile | null = null;
   #sizeBytes = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -55,7 +62,8 @@ export class HistoryWriter {
   }
 
   add(record: HistoryRecord): void {
-    this.#waiting.push(record);
+    // As text at once: records of half a second would live just long enough to be dear for the garbage collector.
+    this.#waiting.push({ at: record.at, line: lineOf(record), standing: aboutWhat(record) === null ? null : record });
     if (this.#waiting.length > MAX_WAITING) this.#waiting.splice(0, this.#waiting.length - MAX_WAITING);
   }
 
@@ -97,14 +105,14 @@ export class HistoryWriter {
     this.#waiting = [];
     try {
       const file = await this.#fileFor(first);
-      const text = linesOf(records);
+      const text = records.map(({ line }) => line).join('');
       await appendFile(file.path, text, { mode: 0o600 });
       this.#sizeBytes += Buffer.byteLength(text);
     } catch (error) {
       this.#waiting = [...records, ...this.#waiting].slice(-MAX_WAITING);
       throw error;
     }
-    for (const record of records) this.#stand(record);
+    for (const { standing } of records) if (standing !== null) this.#stand(standing);
   }
 
   #stand(record: HistoryRecord): void {
@@ -118,7 +126,7 @@ export class HistoryWriter {
     if (oldest.done !== true) this.#standing.delete(oldest.value);
   }
 
-  async #fileFor(first: HistoryRecord): Promise<HistoryFile> {
+  async #fileFor(first: Waiting): Promise<HistoryFile> {
     const { folder, bounds, wallNow } = this.#options;
     const now = wallNow();
     const current = this.#file;
@@ -129,7 +137,7 @@ export class HistoryWriter {
     // A file is named by its first record, so that readers find it; names sort by time, even if the clock was set back.
     const startedAt = Math.max(Math.min(now, Date.parse(first.at)), (current?.startedAt ?? 0) + 1);
     const next = historyFile(folder, startedAt);
-    const standing = linesOf([...this.#standing.values()].map(carried));
+    const standing = [...this.#standing.values()].map((record) => lineOf(carried(record))).join('');
     await appendFile(next.path, standing, { mode: 0o600 });
     this.#file = next;
     this.#sizeBytes = Buffer.byteLength(standing);
@@ -153,8 +161,7 @@ export class HistoryWriter {
   }
 }
 
-const linesOf = (records: readonly HistoryRecord[]): string =>
-  records.map((record) => `${JSON.stringify(record)}\n`).join('');
+const lineOf = (record: HistoryRecord): string => `${JSON.stringify(record)}\n`;
 
 function carried({ at, event, ...rest }: HistoryRecord): HistoryRecord {
   return { at, carried: true, event, ...rest };

@@ -14,6 +14,10 @@ export interface ReasonJson {
   readonly free_mib?: number | null;
 }
 
+export interface TimedReasonJson extends ReasonJson {
+  readonly at: string;
+}
+
 export interface JobJson {
   readonly id: string;
   readonly consumer: string;
@@ -39,7 +43,7 @@ export interface JobDetailJson extends JobJson {
   readonly end: string | null;
   readonly code: string | null;
   readonly message: string | null;
-  readonly reasons: readonly (ReasonJson & { readonly at: string })[];
+  readonly reasons: readonly TimedReasonJson[];
 }
 
 export function jobJson(job: JobView, now: MonotonicMs, clock: Clock): JobJson {
@@ -70,8 +74,12 @@ export function jobDetailJson(job: JobView, now: MonotonicMs, clock: Clock): Job
     end: job.outcome?.end ?? null,
     code: job.outcome?.code ?? null,
     message: job.outcome?.message ?? null,
-    reasons: job.reasons.map(({ at, reason }) => ({ at: isoTime(clock, at), ...reasonJson(reason, at) })),
+    reasons: job.reasons.map((each) => timedReasonJson(each, clock)),
   };
+}
+
+export function timedReasonJson({ at, reason }: JobView['reasons'][number], clock: Clock): TimedReasonJson {
+  return { at: isoTime(clock, at), ...reasonJson(reason, at) };
 }
 
 /** The text is as of `at`: durations in it count up to then. */

@@ -52,7 +52,7 @@ export function viewOf(
     position: place?.position ?? null,
     expectedWaitMs: place?.expectedWaitMs ?? null,
     reason: waiting && job.outcome === null ? reasonOf(state, job) : null,
-    reasons: [...job.reasons],
+    reasons: job.reasons.slice(),
     outcome: job.outcome,
   };
 }

@@ -1,6 +1,6 @@
 /**
  * The log: one line a fact; JSON for programs, readable on a terminal. Owns the level and what is blotted out. Writes
- * synchronously and without a worker, so that the last line before an end is not lost.
+ * without a worker, once a turn of the event loop and at the end of the process, so that no line is lost or late.
  */
 import {
   type DestinationStream,
@@ -42,7 +42,7 @@ const STDOUT = 1;
 
 export function createLog(options: LogOptions): ChangeableLog {
   const pretty = options.pretty ?? process.stdout.isTTY === true;
-  const destination = options.destination ?? fileDestination({ dest: STDOUT, sync: true });
+  const destination = options.destination ?? onceATurn();
   const lines = pretty ? prettyLines(destination) : destination;
   const loggerOptions: LoggerOptions = {
     level: options.level,
@@ -73,9 +73,32 @@ export function createLog(options: LogOptions): ChangeableLog {
 
 /** By a field's name, or inside an object. */
 function canHoldSecret(fields: object): boolean {
-  return Object.entries(fields).some(
-    ([name, value]) => (typeof value === 'object' && value !== null) || SECRET_NAMES.has(name),
-  );
+  for (const [name, value] of Object.entries(fields)) {
+    if ((typeof value === 'object' && value !== null) || SECRET_NAMES.has(name)) return true;
+  }
+  return false;
+}
+
+/** What is longer than this goes out at once. Bytes. */
+const MOST_HELD_BYTES = 8 * 1024;
+
+/** A call of the system for all lines of one turn: under load it costs more than the lines themselves. */
+function onceATurn(): DestinationStream {
+  const stdout = fileDestination({ dest: STDOUT, sync: true, minLength: MOST_HELD_BYTES });
+  let isDue = false;
+  const flush = () => {
+    isDue = false;
+    stdout.flushSync();
+  };
+  process.once('exit', flush);
+  return {
+    write(line) {
+      stdout.write(line);
+      if (isDue) return;
+      isDue = true;
+      setImmediate(flush);
+    },
+  };
 }
 
 /** Line by line and at once: the library's own stream hands lines on later, and an exit in between would lose them. */

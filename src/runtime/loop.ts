@@ -22,6 +22,7 @@ export class Loop implements BrokerPort {
   #closed = false;
   #lastTurnAt: MonotonicMs;
   #timer: NodeJS.Timeout | null = null;
+  #ringsAt: MonotonicMs = 0;
 
   constructor(state: BrokerState, clock: Clock) {
     this.#state = state;
@@ -59,9 +60,20 @@ export class Loop implements BrokerPort {
   }
 
   #sleepUntil(wakeAt: MonotonicMs | null): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    const wantedMs = wakeAt === null ? HEARTBEAT_MS : Math.min(HEARTBEAT_MS, wakeAt - this.#clock.now());
-    this.#timer = setTimeout(() => this.post({ type: 'Ticked' }), Math.max(0, Math.ceil(wantedMs)));
+    const now = this.#lastTurnAt;
+    const wanted = Math.min(now + HEARTBEAT_MS, Math.max(now, wakeAt ?? Infinity));
+    if (this.#timer !== null) {
+      // One that rings sooner stays: turning once for nothing is cheaper than a new timer at each of a job's events.
+      if (this.#ringsAt > now && this.#ringsAt <= wanted) return;
+      clearTimeout(this.#timer);
+    }
+    this.#ringsAt = wanted;
+    this.#timer = setTimeout(() => this.#ring(), Math.ceil(wanted - now));
+  }
+
+  #ring(): void {
+    this.#timer = null;
+    this.post({ type: 'Ticked' });
   }
 
   snapshot(): Snapshot {
