@@ -80,7 +80,7 @@ async function keepKilling(until: number, program: RealProgram): Promise<number>
 
 async function openAll(t: TestContext): Promise<{ whisper: RealProgram; llama: RealProgram; url: string }> {
   const whisper = await startWhisperServer(t);
-  const llama = await startLlamaServer(t, 'LLAMA_MODEL');
+  const llama = await startLlamaServer(t, 'LLAMA_ENDLESS_MODEL');
   const { url } = await startBroker(
     t,
     `health: { interval: 500ms }
@@ -94,7 +94,7 @@ consumers:
 }
 
 const chat = (stream: boolean): Asked => ({
-  body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream, max_tokens: 20 }),
+  body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream, max_tokens: stream ? 80 : 20 }),
   contentType: 'application/json',
 });
 

@@ -25,7 +25,11 @@ const SUITES: readonly Suite[] = [
     shows: 'tokens one by one; a client that leaves frees the slot',
     needs: [...LLAMA, 'LLAMA_ENDLESS_MODEL'],
   },
-  { name: 'killed', shows: 'both killed and restarted while requests come', needs: [...WHISPER, ...LLAMA] },
+  {
+    name: 'killed',
+    shows: 'both killed and restarted while requests come',
+    needs: [...WHISPER, 'LLAMA_SERVER', 'LLAMA_ENDLESS_MODEL'],
+  },
   { name: 'discovered', shows: 'no file: serve finds whisper-server, curl transcribes', needs: WHISPER },
 ];
 
