@@ -118,7 +118,10 @@ export class Clients {
   }
 
   #breakOff(id: JobId, service: PretendService): void {
-    service.abort(id, () => this.#after(0, () => this.#world.post({ type: 'WorkEnded', jobId: id })));
+    const life = this.#life;
+    service.abort(id, () => {
+      if (this.#life === life) this.#world.post({ type: 'WorkEnded', jobId: id });
+    });
   }
 
   #earsOf(client: Client, isNow: () => boolean): Ears {

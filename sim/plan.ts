@@ -101,7 +101,7 @@ function planServices(options: PlanOptions, random: Random, cards: number, total
     planService(options, random, {
       id: ids[index] ?? consumerId(sort),
       sort,
-      pinned: index === pinned,
+      pinned: index === pinned && sort !== 'models',
       cards: cards === 1 ? [0] : random.pick([[0], [1], [0, 1]]),
       roomMib: totalMib - lost,
       neighbours: ids.filter((_, other) => other !== index && random.chance(0.15)),

@@ -183,7 +183,8 @@ export class Works {
     }
     const { faults, random } = this.#world;
     const deafMs = faults.strikes('work_goes_on') ? random.whole(1000, 8000) : null;
-    const endsMs = random.whole(5, 400);
+    // A load that was begun is finished, whoever has left.
+    const endsMs = this.#loading.has(work.request.model) ? this.#plan.loadMs : random.whole(5, 400);
     this.#world.timeline.after(deafMs ?? endsMs, () => {
       this.#finish(work, () => {});
       if (deafMs === null) over();

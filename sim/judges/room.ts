@@ -38,6 +38,10 @@ export class RoomJudge implements Judge {
         if (command.fact.to === 'evicting') this.#judgeVictim(command.fact);
       }
       this.#residencies.see(command);
+      // Of one that is down nobody knows any more what it works on.
+      if (command.type === 'RecordFact' && command.fact.type === 'consumer' && command.fact.health === 'down') {
+        this.#foreign.delete(command.fact.consumer);
+      }
       if (promisesOf(this.#bench.world).makesRoom) this.#judge(command, before, clock);
     }
   }
@@ -55,7 +59,9 @@ export class RoomJudge implements Judge {
     }
     if (event.type !== 'ConfigApplied') return;
     for (const id of this.#bench.world.services.keys()) {
-      if ([...event.settings.consumers.keys()].every((known) => known !== id)) this.#residencies.forget(id);
+      if ([...event.settings.consumers.keys()].some((known) => known === id)) continue;
+      this.#residencies.forget(id);
+      this.#foreign.delete(id);
     }
   }
 
@@ -169,5 +175,6 @@ export class RoomJudge implements Judge {
     this.#residencies.forgetAll();
     this.#foreign.clear();
     this.#newest = null;
+    this.#clock = 0;
   }
 }

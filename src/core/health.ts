@@ -1,7 +1,7 @@
 /** What a health probe says about a consumer, and what follows for its targets and its waiting jobs. */
 import { describeDown } from './describe.js';
 import type { EventOf } from './events.js';
-import { outcomeOf, refuseAllOf, type Step } from './jobs.js';
+import { outcomeOf, refuseWaiting, type Step } from './jobs.js';
 import { saveMemory } from './remembering.js';
 import { move, targetsOf } from './residency.js';
 import { canBeStarted } from './startable.js';
@@ -63,5 +63,5 @@ function mourn(step: Step, consumer: ConsumerState): void {
     move(step, target, 'unknown', { code: 'observed', mib: null, how: 'the consumer is down' });
   }
   if (canBeStarted(consumer)) return;
-  refuseAllOf(step, consumer.id, outcomeOf('refused', 'consumer_down', describeDown(consumer, step.now)));
+  refuseWaiting(step, consumer.id, outcomeOf('refused', 'consumer_down', describeDown(consumer, step.now)));
 }

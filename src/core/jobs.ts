@@ -178,10 +178,11 @@ export function stopJob(step: Step, job: JobRecord, outcome: JobOutcome, retryAf
   else step.commands.push({ type: 'RefuseJob', jobId: job.id, outcome, retryAfterS });
 }
 
-/** Ends all jobs of a consumer that were not granted yet. */
-export function refuseAllOf(step: Step, id: ConsumerId, outcome: JobOutcome): void {
+/** Ends all jobs that do not run: of one consumer, or (null) of all. Also those that wait for their second try. */
+export function refuseWaiting(step: Step, id: ConsumerId | null, outcome: JobOutcome): void {
   for (const job of step.state.jobs.values()) {
-    if (job.consumer === id && job.outcome === null && job.grantedAt === null) stopJob(step, job, outcome);
+    const waits = job.phase === 'taking_in' || job.phase === 'waiting';
+    if (waits && (id === null || job.consumer === id)) stopJob(step, job, outcome);
   }
 }
 

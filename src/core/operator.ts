@@ -1,6 +1,6 @@
 /** What operators ask for: at once where it is a word, through the errands where it needs the card. */
 import type { EventOf, OperatorAction } from './events.js';
-import { findJob, outcomeOf, type Step, stopJob } from './jobs.js';
+import { findJob, outcomeOf, refuseWaiting, type Step, stopJob } from './jobs.js';
 import { answer } from './operations.js';
 import { saveMemory } from './remembering.js';
 import { targetStateOf } from './residency.js';
@@ -47,9 +47,7 @@ function obey(step: Step, action: OperatorAction, by: string): void {
         'draining',
         'the broker is stopping; send the request again when it is back',
       );
-      for (const job of state.jobs.values()) {
-        if (job.outcome === null && job.grantedAt === null) stopJob(step, job, outcome);
-      }
+      refuseWaiting(step, null, outcome);
     }
   }
 }

@@ -64,6 +64,8 @@ function tryAgain(step: Step, job: JobRecord, target: TargetState): void {
   const { state, now } = step;
   job.triedAgain = true;
   job.phase = 'waiting';
+  // It had its grant: `queue.timeout` is about the wait for the next one.
+  job.queuedAt = now;
   job.firstByteAt = null;
   state.grants.delete(job.id);
   const consumer = state.consumers.get(job.consumer);

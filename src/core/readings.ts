@@ -180,7 +180,13 @@ function believeProcesses(step: Step, consumer: ConsumerState, target: TargetSta
     isLoaded(state, consumer, target, heldMib)
   ) {
     move(step, target, 'resident', { ...observed, how: 'its processes hold it' });
+  } else if (target.residency === 'absent' && isMoreThanResidue(state, consumer, heldMib)) {
+    move(step, target, 'unknown', { ...observed, how: 'its processes hold more than it should keep' });
   }
+}
+
+function isMoreThanResidue(state: BrokerState, consumer: ConsumerState, heldMib: number): boolean {
+  return consumer.settings.swaps === 'consumer' && !isOnlyResidue(state, consumer.id, heldMib);
 }
 
 /** Only residue, or nothing. */

@@ -1,20 +1,30 @@
 /** A new configuration in force: running jobs are not touched, what lives is keyed by consumer and survives. */
 import type { EventOf } from './events.js';
-import { outcomeOf, refuseAllOf, type Step } from './jobs.js';
+import { outcomeOf, refuseWaiting, type Step } from './jobs.js';
 import { noteMemoryChange } from './ledger.js';
 import { answer, type Operation } from './operations.js';
-import { addOwnTarget, type ConsumerState, newConsumerState } from './state.js';
+import { targetsOf } from './residency.js';
+import {
+  addOwnTarget,
+  type BrokerState,
+  type ConsumerState,
+  newConsumerState,
+  newTargetState,
+  type TargetState,
+} from './state.js';
 
 export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>): void {
   const { state } = step;
   const removed = [...state.consumers.keys()].filter((id) => !settings.consumers.has(id));
   const added = [...settings.consumers.keys()].filter((id) => !state.consumers.has(id));
   for (const id of removed) {
+    const consumer = state.consumers.get(id);
+    if (consumer === undefined) continue;
     const text = `${id} was removed from the configuration while the job waited`;
-    refuseAllOf(step, id, outcomeOf('refused', 'consumer_removed', text));
+    refuseWaiting(step, id, outcomeOf('refused', 'consumer_removed', text));
     state.consumers.delete(id);
     if (state.operation?.consumer === id) forgetOperation(step, state.operation);
-    for (const target of state.targets.values()) if (target.target.consumer === id) state.targets.delete(target.name);
+    for (const target of targetsOf(state, consumer)) forgetTarget(state, target);
     state.claims = state.claims.filter((claim) => claim.consumer !== id);
   }
   for (const [id, consumer] of settings.consumers) {
@@ -27,6 +37,13 @@ export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>
     type: 'RecordFact',
     fact: { type: 'config', consumersAdded: added, consumersRemoved: removed },
   });
+}
+
+/** What an operator pinned is pinned when its consumer comes back. */
+function forgetTarget(state: BrokerState, target: TargetState): void {
+  state.targets.delete(target.name);
+  if (!target.pinnedByOperator) return;
+  state.targets.set(target.name, { ...newTargetState(target.target, state.now), pinnedByOperator: true });
 }
 
 /** Its end would find nobody: it is forgotten with its consumer, the next reading shows what is left. */

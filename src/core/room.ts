@@ -101,7 +101,9 @@ function blocked(
   const all = [...free, ...spared];
   const busy = all.find((one) => isForeignHeld(plan, one));
   const busyOnly = foreignBusyHolder(plan) ?? (busy === undefined ? null : state.consumers.get(busy.target.consumer));
-  if (busyOnly != null) return foreignVerdict(plan, busyOnly);
+  // What it said may be long ago: whoever waits for it asks it.
+  if (busyOnly != null)
+    return mustAsk(busyOnly, plan.demand) ? askVerdict(plan, busyOnly) : foreignVerdict(plan, busyOnly);
   const kept = keptVerdict(plan, all);
   if (kept !== null) return kept;
   // What is known of sizes may be wrong: while somebody can leave and strangers are not the cause, he leaves.
