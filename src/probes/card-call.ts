@@ -3,7 +3,7 @@
  */
 import type { ConsumerId, GpuReading } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
-import { COMPUTE_APPS, parseComputeApps } from './compute-apps.js';
+import { COMPUTE_APPS, onCards, parseComputeApps } from './compute-apps.js';
 import { argumentsFor, type ParsedOutput, parseOutput, refusedField } from './nvidia-smi-output.js';
 import { startTool, type ToolEnd, type ToolProcess } from './tool-process.js';
 
@@ -31,7 +31,9 @@ export interface CardCall {
 }
 
 /**
- * Asks for the cards, then for the processes on them: one after the other, so that a call is one process at any time.
+ * Asks for the processes, then for the cards they are on: one after the other, so that a call is one process at any time.
+ * In this order, because what changes in between must not count as free when it is not: memory that the list already
+ * shows as given back is free in the newer figure too, and what was taken since is in it, if twice.
  */
 export function callNvidiaSmi(
   fields: readonly string[],
@@ -41,16 +43,18 @@ export function callNvidiaSmi(
 ): CardCall {
   // The age of a reading counts from before the question: what happened since then it may not show.
   const startedAt = clock.now();
-  const first = start(argumentsFor(fields), env);
-  const tool = new ToolSeries(first);
-  const result = first.ended.then(async (end) => {
-    const understood = understand(end, { fields, env, clock, startedAt });
-    if (understood.type !== 'measured' || understood.measurement.reading === null || tool.isEnded) return understood;
-    const { reading } = understood.measurement;
-    const apps = tool.goOn(start(COMPUTE_APPS, env));
-    const listed = await apps.ended;
+  const apps = start(COMPUTE_APPS, env);
+  const tool = new ToolSeries(apps);
+  const result = apps.ended.then(async (listed): Promise<CallResult> => {
+    if (tool.isEnded) return { type: 'failed', error: `${TOOL} was ended before it listed the processes` };
     const isList = listed.type === 'ended' && listed.exitCode === 0 && listed.signal === null;
-    const processes = isList ? parseComputeApps(listed.stdout, reading.cards, consumerOf) : null;
+    // At once: a process that ends meanwhile belongs to nobody.
+    const rows = isList ? parseComputeApps(listed.stdout, consumerOf) : null;
+    const end = await tool.goOn(start(argumentsFor(fields), env)).ended;
+    const understood = understand(end, { fields, env, clock, startedAt });
+    if (understood.type !== 'measured' || understood.measurement.reading === null) return understood;
+    const { reading } = understood.measurement;
+    const processes = rows === null ? null : onCards(rows, reading.cards);
     return { ...understood, measurement: { ...understood.measurement, reading: { ...reading, processes } } };
   });
   void result.then(() => tool.seriesEnded());

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { parseComputeApps } from '../../src/probes/compute-apps.js';
+import { onCards, parseComputeApps } from '../../src/probes/compute-apps.js';
 import { ProcessOwners } from '../../src/probes/processes.js';
 import { sampleConsumer } from '../support/sample-configuration.js';
 
@@ -70,7 +70,10 @@ const CARD = {
 };
 
 test('the list of processes: one line each, words for unknown, and what is no list', () => {
-  const parse = (text: string) => parseComputeApps(text, [CARD], () => null);
+  const parse = (text: string) => {
+    const rows = parseComputeApps(text, () => null);
+    return rows === null ? null : onCards(rows, [CARD]);
+  };
   assert.deepEqual(parse(''), []);
   assert.deepEqual(
     parse('GPU-1, 454, 4610, python3, the second\nGPU-1, 455, [N/A], x\n')?.map(({ pid, usedMib, name }) => [

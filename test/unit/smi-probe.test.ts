@@ -64,6 +64,17 @@ test('a reading carries the time at which the question began', async (t) => {
   assert.ok(Math.abs(reading.sampledWall - Date.now()) < 10_000);
 });
 
+test('what leaves between the two questions of a reading is not gone from the list and still on the card', async (t) => {
+  const smi = await openPretendSmi(t);
+  smi.set('leaving');
+  const { probe, next } = openProbe(smi, { intervalMs: 60_000 });
+  const reported = next(isReading);
+  probe.start();
+  const { reading } = await reported;
+  const listedMib = reading?.processes?.reduce((sum, use) => sum + (use.usedMib ?? 0), 0);
+  assert.deepEqual({ listedMib, usedMib: reading?.cards[0]?.usedMib }, { listedMib: 9120, usedMib: 0 });
+});
+
 test('the tool is asked again and again, one at a time', async (t) => {
   const smi = await openPretendSmi(t);
   const { probe, next, measured } = openProbe(smi);
