@@ -257,8 +257,10 @@ export class Daemon {
   #ask(consumer: ConsumerId): void {
     const service = this.#world.services.get(consumer);
     const silent = service === undefined || !service.alive || this.#world.faults.strikes('silence');
+    // By the core's clock, as the executor says it: the daemon's own may have gone back.
+    const startedAt = this.#state.now;
     this.#after(silent ? ASK_TIMEOUT_MS : this.#world.random.whole(1, 20), () => {
-      this.post({ type: 'ConsumerAsked', consumer, answer: silent ? null : (service?.answer() ?? null) });
+      this.post({ type: 'ConsumerAsked', consumer, answer: silent ? null : (service?.answer() ?? null), startedAt });
     });
   }
 }

@@ -174,7 +174,7 @@ export class PretendService {
     }));
     return {
       loaded: this.plan.sort === 'models' ? loaded : null,
-      foreignWork: this.plan.sort === 'images' ? this.#works.size : null,
+      work: this.plan.sort === 'images' ? this.#works.size : null,
     };
   }
 }

@@ -50,8 +50,8 @@ export class RoomJudge implements Judge {
     if (event.type === 'CardMeasured' && event.reading !== null) {
       if (this.#newest === null || event.reading.startedAt >= this.#newest.startedAt) this.#newest = event.reading;
     }
-    if (event.type === 'ConsumerAsked' && event.answer?.foreignWork != null) {
-      this.#foreign.set(event.consumer, event.answer.foreignWork);
+    if (event.type === 'ConsumerAsked' && event.answer?.work != null) {
+      this.#foreign.set(event.consumer, event.answer.work);
     }
     if (event.type === 'OperatorAsked') {
       if (event.action.kind === 'pin') this.#pinned.add(targetName(event.action.target));

@@ -4,6 +4,7 @@
  * state. An event for a job that has ended already is counted and ignored.
  */
 import { announce } from './admission.js';
+import { applyAnswer } from './answers.js';
 import type { Command } from './commands.js';
 import { endOverdueErrands, serveErrand } from './errands.js';
 import type { CoreEvent, EventOf, EventType } from './events.js';
@@ -13,7 +14,7 @@ import { advanceLoad, loadEnded, loadWakeAt, unitStarted } from './loads.js';
 import { obeyOperator } from './operator.js';
 import { countOutOfMemory, seeOutOfMemory } from './out-of-memory.js';
 import { policyOf } from './policies/registry.js';
-import { applyAnswer, applyReading } from './readings.js';
+import { applyReading } from './readings.js';
 import { applySettings } from './reconfigure.js';
 import { targetStateOf, targetsOf } from './residency.js';
 import type { BrokerState, JobRecord } from './state.js';
@@ -141,7 +142,7 @@ const HANDLERS: EventHandlers = {
   UnloadEnded: (working, { target, error }) => unloadEnded(working, target, error),
   UnitStarted: (working, { consumer, error }) => unitStarted(working, consumer, error),
   UnitStopped: (working, { consumer, error }) => unitStopped(working, consumer, error),
-  ConsumerAsked: (working, { consumer, answer }) => applyAnswer(working, consumer, answer),
+  ConsumerAsked: applyAnswer,
   OutOfMemorySeen: seeOutOfMemory,
 
   ConsumerRead(working, { consumer: id }) {

@@ -47,8 +47,8 @@ export type OperatorAction =
 export interface ConsumerAnswer {
   /** The models (null: the consumer as a whole) that are in VRAM, with MiB where it says so. */
   readonly loaded: readonly { readonly model: string | null; readonly mib: number | null }[] | null;
-  /** Pieces of work that are not ours. */
-  readonly foreignWork: number | null;
+  /** Pieces of work that it has, ours among them. */
+  readonly work: number | null;
 }
 
 export type CoreEvent =
@@ -95,7 +95,15 @@ export type CoreEvent =
   | { readonly type: 'UnitStarted'; readonly consumer: ConsumerId; readonly error: string | null }
   | { readonly type: 'UnitStopped'; readonly consumer: ConsumerId; readonly error: string | null }
   /** `answer: null`: it did not answer in time, which proves nothing. */
-  | { readonly type: 'ConsumerAsked'; readonly consumer: ConsumerId; readonly answer: ConsumerAnswer | null }
+  | {
+      readonly type: 'ConsumerAsked';
+      readonly consumer: ConsumerId;
+      readonly answer: ConsumerAnswer | null;
+      /** Whether its processes were seen to use a card, by the driver's count; absent: nobody looked. */
+      readonly usesCard?: boolean;
+      /** When the question, or the look, began: what happened since then may or may not be in the answer. */
+      readonly startedAt: MonotonicMs;
+    }
   /** The consumer's answer says out of memory, and nothing of it went out yet. */
   | { readonly type: 'OutOfMemorySeen'; readonly jobId: JobId; readonly canRetry: boolean; readonly message: string }
   /** A file of the consumer was read through us (`/audio/*`): it counts as use. */

@@ -1,4 +1,5 @@
 /** How big a target is, from the best that is known: learned, declared, said by the consumer, or assumed. MiB. */
+import type { LearnedTarget } from './memory.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
 import type { ConsumerId, FootprintSource } from './vocabulary.js';
 
@@ -30,6 +31,10 @@ export function footprintOf(state: BrokerState, target: TargetState): Footprint 
     runMib: Math.ceil(learned?.run?.mib ?? declared?.runMib ?? guessedRunMib),
     source,
   };
+}
+
+export function learnedOf(state: BrokerState, target: TargetState): LearnedTarget {
+  return state.learned.get(target.name) ?? { resident: null, run: null, loadMs: null, unloadMs: null };
 }
 
 /** The last total that was seen, else the configured one; null: neither. */

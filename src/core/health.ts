@@ -3,7 +3,7 @@ import { describeDown } from './describe.js';
 import type { EventOf } from './events.js';
 import { outcomeOf, refuseWaiting, type Step } from './jobs.js';
 import { saveMemory } from './remembering.js';
-import { move, targetsOf } from './residency.js';
+import { lastChangeOf, move, targetsOf } from './residency.js';
 import { canBeStarted } from './startable.js';
 import type { ConsumerState } from './state.js';
 
@@ -13,8 +13,8 @@ export function applyProbe(step: Step, event: EventOf<'ProbeEnded'>): void {
   // One that we stop, or start, is not down.
   if (step.state.operation?.consumer === consumer.id) return;
   if (consumer.parked && !wasStartedByHand(step, consumer, event)) return;
-  // A probe that timed out while the consumer worked, at any moment of the probe, proves nothing.
-  const worked = consumer.grants.size > 0 || (consumer.lastGrantOverAt ?? -1) >= event.startedAt;
+  // A probe that timed out while the consumer worked, loaded or unloaded, at any moment of it, proves nothing.
+  const worked = consumer.grants.size > 0 || lastChangeOf(step.state, consumer) >= event.startedAt;
   if (event.result === 'timed_out' && (worked || (consumer.foreignWork ?? 0) > 0)) return;
   const health = event.result === 'good' ? 'up' : 'down';
   const changed = health !== consumer.health || event.error !== consumer.healthError;
@@ -50,7 +50,8 @@ function welcome(step: Step, consumer: ConsumerState): void {
       continue;
     move(step, target, 'resident', { code: 'observed', mib: null, how: 'it loads before it opens its port' });
   }
-  consumer.asking = true;
+  // Whatever was asked of the process before may never be answered.
+  consumer.askingSince = step.now;
   step.commands.push({ type: 'AskConsumer', consumer: consumer.id });
 }
 

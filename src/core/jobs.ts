@@ -195,8 +195,8 @@ export function endWaitersOf(step: Step, wanted: Target, outcome: JobOutcome): v
 
 /** `ConsumerAsked` follows, whether it answers or not; until then it is not asked again. */
 export function askConsumer(step: Step, consumer: ConsumerState): void {
-  if (consumer.asking) return;
-  consumer.asking = true;
+  if (consumer.askingSince !== null) return;
+  consumer.askingSince = step.now;
   step.commands.push({ type: 'AskConsumer', consumer: consumer.id });
 }
 

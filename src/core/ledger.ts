@@ -4,7 +4,7 @@
  */
 import { cardTotalMib, footprintOf, shareMib } from './footprints.js';
 import { holdsMemory, targetsOf } from './residency.js';
-import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS } from './state.js';
+import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
 import type { CardReading, ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
 
 /** An older reading decides nothing. */
@@ -121,14 +121,20 @@ function foreignRunsMib(state: BrokerState, card: number): number {
   let mib = 0;
   for (const consumer of state.consumers.values()) {
     if (!isForeignBusy(consumer) || !consumer.settings.cards.includes(card)) continue;
-    const target = targetsOf(state, consumer)[0];
-    if (target === undefined) continue;
-    const footprint = footprintOf(state, target);
-    const whole = shareMib(consumer, footprint.residentMib + footprint.runMib);
-    const held = heldByProcesses(state, consumer.id, card);
-    mib += held === null ? shareMib(consumer, footprint.runMib) : Math.max(0, whole - held);
+    mib += Math.max(0, ...targetsOf(state, consumer).map((target) => mayGrowMib(state, consumer, target, card)));
   }
   return mib;
+}
+
+/** By as much as a run takes; where the consumer is one target, by what it does not hold yet. */
+function mayGrowMib(state: BrokerState, consumer: ConsumerState, target: TargetState, card: number): number {
+  const { residentMib, runMib } = footprintOf(state, target);
+  const run = shareMib(consumer, runMib);
+  if (consumer.settings.swaps === 'models') return holdsMemory(target) ? run : 0;
+  const held = heldByProcesses(state, consumer.id, card);
+  const whole = shareMib(consumer, residentMib + runMib);
+  if (held === null) return holdsMemory(target) ? run : whole;
+  return Math.max(0, whole - held);
 }
 
 export function isForeignBusy(consumer: ConsumerState): boolean {

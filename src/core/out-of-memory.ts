@@ -4,7 +4,7 @@
  */
 import { dropRunClaims, releaseLoadClaimsByReading } from './claims.js';
 import type { EventOf } from './events.js';
-import { footprintOf } from './footprints.js';
+import { footprintOf, learnedOf } from './footprints.js';
 import { endJob, type Step } from './jobs.js';
 import { raisedMib } from './learning.js';
 import { noteMemoryChange } from './ledger.js';
@@ -52,7 +52,7 @@ export function countOutOfMemory(step: Step, job: JobRecord, message: string): T
 function raise(step: Step, target: TargetState): void {
   const { state } = step;
   const { runMib } = footprintOf(state, target);
-  const known = state.learned.get(target.name) ?? { resident: null, run: null, loadMs: null, unloadMs: null };
+  const known = learnedOf(state, target);
   state.learned.set(target.name, { ...known, run: raisedMib(known.run, Math.ceil(runMib * RAISED_BY)) });
   // Its runs are watched closely again until its true size was seen.
   target.runsObserved = 0;
@@ -72,6 +72,7 @@ function tryAgain(step: Step, job: JobRecord, target: TargetState): void {
   if (consumer !== undefined) {
     consumer.grants.delete(job.id);
     consumer.lastGrantOverAt = now;
+    consumer.lastUsedAt = now;
   }
   dropRunClaims(state, job.id);
   noteMemoryChange(state, now);

@@ -46,6 +46,10 @@ export function mustAsk(consumer: ConsumerState, demand: Demand): boolean {
   return canBeAsked(consumer) && (consumer.askedAt === null || consumer.askedAt < demand.since);
 }
 
+export function isOnCards({ need }: Plan, consumer: ConsumerState): boolean {
+  return consumer.settings.cards.some((card) => need.has(card));
+}
+
 export function askVerdict({ needMib, freeMib, state }: Plan, consumer: ConsumerState): Verdict {
   return { kind: 'ask', consumer: consumer.id, reason: { code: 'measuring', needMib, freeMib, since: state.now } };
 }

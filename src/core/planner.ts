@@ -4,10 +4,10 @@
  */
 import { footprintOf, shareMib } from './footprints.js';
 import { headroomMib, heldByProcesses, isForeignBusy } from './ledger.js';
-import { askVerdict, type Demand, foreignVerdict, mustAsk, type Plan, sumOf, type Verdict } from './plan.js';
+import { askVerdict, type Demand, foreignVerdict, isOnCards, mustAsk, type Plan, sumOf, type Verdict } from './plan.js';
 import type { Need } from './policies/vram-lru.js';
 import { impossible, mustNotStart } from './possible.js';
-import { targetStateOf } from './residency.js';
+import { consumersOf, targetStateOf } from './residency.js';
 import { makeRoom } from './room.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
 
@@ -19,7 +19,7 @@ export function planFor(state: BrokerState, consumer: ConsumerState, demand: Dem
   const plan: Plan = { state, consumer, target, demand, need, needMib, freeMib: freeFor(state, need) };
   const next = { kind: nextStep(plan, makesRoom), need } as const;
   if (!makesRoom) return mustNotStart(consumer) ?? (next.kind === 'go' ? next : (notItsTime(plan) ?? next));
-  return impossible(plan) ?? notItsTime(plan) ?? foreignBusy(plan) ?? makeRoom(plan) ?? next;
+  return impossible(plan) ?? notItsTime(plan) ?? foreignBusy(plan) ?? unheardNeighbour(plan) ?? makeRoom(plan) ?? next;
 }
 
 /** What is there already need not be found again: a resident needs only its run, residue counts towards a load. */
@@ -70,6 +70,15 @@ function foreignBusy(plan: Plan): Verdict | null {
   const { consumer, demand } = plan;
   if (mustAsk(consumer, demand)) return askVerdict(plan, consumer);
   return isForeignBusy(consumer) && !consumer.parked ? foreignVerdict(plan, consumer) : null;
+}
+
+/** Before a load: work past us that has just begun takes memory which no reading shows yet. */
+function unheardNeighbour(plan: Plan): Verdict | null {
+  const { state, target, demand } = plan;
+  if (target.residency === 'resident') return null;
+  const mayWork = consumersOf(state).filter((one) => one.settings.asksForeignWork && isOnCards(plan, one));
+  const unheard = mayWork.find((one) => mustAsk(one, demand));
+  return unheard === undefined ? null : askVerdict(plan, unheard);
 }
 
 function nextStep({ consumer, target, demand }: Plan, makesRoom: boolean): 'go' | 'load' | 'start' {

@@ -1,17 +1,16 @@
 /**
- * What a reading, or a consumer's own word, says about the targets: which loads it shows, which memory is gone, what
- * is to be learned. A reading older than the newest is dropped; losing the reading moves nobody.
+ * What a reading says about the targets: which loads it shows, which memory is gone, what is to be learned. A reading
+ * older than the newest is dropped; losing the reading moves nobody.
  */
 import { dropExpiredClaims, dropLoadClaims } from './claims.js';
-import type { ConsumerAnswer } from './events.js';
-import { footprintOf, isOnlyResidue } from './footprints.js';
+import { footprintOf, isOnlyResidue, learnedOf } from './footprints.js';
 import type { Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
 import { freeOf, heldByProcesses, usedOnCards } from './ledger.js';
 import { saveMemory } from './remembering.js';
-import { consumersOf, move, targetStateOf, targetsOf } from './residency.js';
+import { consumersOf, move, targetsOf } from './residency.js';
 import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
-import type { ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
+import type { GpuReading, MonotonicMs } from './vocabulary.js';
 
 /** Below this share of its footprint a target of unknown state is not taken for loaded. */
 const LOADED_SHARE = 0.5;
@@ -88,10 +87,6 @@ function learnSmallSize(state: BrokerState, target: TargetState, held: number | 
   if (isOnlyResidue(state, target.target.consumer, held)) {
     state.learned.set(target.name, { ...known, resident: observedMib(null, held) });
   }
-}
-
-function learnedOf(state: BrokerState, target: TargetState) {
-  return state.learned.get(target.name) ?? { resident: null, run: null, loadMs: null, unloadMs: null };
 }
 
 /** The most that was there while the target ran. */
@@ -202,57 +197,4 @@ function isLoaded(state: BrokerState, consumer: ConsumerState, target: TargetSta
   const { residentMib, source } = footprintOf(state, target);
   if (source === 'assumed') return !isOnlyResidue(state, consumer.id, heldMib);
   return heldMib >= LOADED_SHARE * residentMib;
-}
-
-/** What a consumer said of itself. Silence proves nothing. */
-export function applyAnswer(step: Step, id: ConsumerId, answer: ConsumerAnswer | null): void {
-  const { state, now } = step;
-  const consumer = state.consumers.get(id);
-  if (consumer === undefined) return;
-  consumer.asking = false;
-  consumer.askedAt = now;
-  if (answer === null) return;
-  noteForeignWork(step, consumer, answer.foreignWork);
-  if (answer.loaded === null) return;
-  const names = new Map(answer.loaded.map((one) => [one.model, one.mib]));
-  for (const [model, mib] of names) {
-    const target = targetStateOf(state, { consumer: id, model });
-    learnReported(state, target, mib);
-    if (target.residency === 'absent' || target.residency === 'unknown') {
-      move(step, target, 'resident', { code: 'observed', mib, how: 'the consumer says that it is loaded' });
-    }
-  }
-  for (const target of targetsOf(state, consumer)) {
-    if (names.has(target.target.model) || state.operation?.target === target.name) continue;
-    const running = [...consumer.grants].some((job) => state.grants.get(job)?.model === target.target.model);
-    if (running || (target.residency !== 'resident' && target.residency !== 'unknown')) continue;
-    move(step, target, 'absent', { code: 'observed', mib: null, how: 'the consumer says that it is not loaded' });
-  }
-}
-
-/** A consumer knows the size of its models better than any declaration; its word raises what is known, it never lowers it. */
-function learnReported(state: BrokerState, target: TargetState, mib: number | null): void {
-  if (mib === null || mib <= 0) return;
-  target.reportedMib = mib;
-  const known = learnedOf(state, target);
-  if (target.target.model === null || (known.resident?.mib ?? 0) >= mib) return;
-  state.learned.set(target.name, { ...known, resident: observedMib(known.resident, mib) });
-}
-
-function noteForeignWork(step: Step, consumer: ConsumerState, said: number | null): void {
-  // Who cannot say leaves what was seen of it.
-  if (said === null) return;
-  const foreign = Math.max(0, said - consumer.grants.size);
-  const wasBusy = (consumer.foreignWork ?? 0) > 0;
-  const isBusy = (foreign ?? 0) > 0;
-  consumer.foreignWork = foreign;
-  if (isBusy && !wasBusy) consumer.foreignSince = step.now;
-  if (!isBusy) consumer.foreignSince = null;
-  // Whoever works on it uses it: it is not the least recently used one.
-  if (isBusy) for (const target of targetsOf(step.state, consumer)) target.lastUsedAt = step.now;
-  if (isBusy)
-    for (const target of targetsOf(step.state, consumer)) {
-      if (target.residency === 'absent')
-        move(step, target, 'unknown', { code: 'observed', mib: null, how: 'somebody works on it past us' });
-    }
 }

@@ -5,7 +5,7 @@
 import type { TargetReason } from './facts.js';
 import type { Step } from './jobs.js';
 import { type BrokerState, type ConsumerState, NO_AMOUNTS, newTargetState, type TargetState } from './state.js';
-import { type Residency, type Target, targetName } from './vocabulary.js';
+import { type MonotonicMs, type Residency, type Target, targetName } from './vocabulary.js';
 
 const LEGAL: Readonly<Record<Residency, readonly Residency[]>> = {
   absent: ['loading', 'resident', 'unknown', 'parked'],
@@ -51,6 +51,11 @@ export function targetsOf(state: BrokerState, consumer?: ConsumerState): TargetS
   return [...state.targets.values()]
     .filter((target) => consumer === undefined || target.target.consumer === consumer.id)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** When a job of ours on it last began or ended, or one of its targets last moved. */
+export function lastChangeOf(state: BrokerState, consumer: ConsumerState): MonotonicMs {
+  return Math.max(consumer.lastUsedAt ?? -Infinity, ...targetsOf(state, consumer).map((target) => target.since));
 }
 
 /** Sorted likewise. */

@@ -1,7 +1,7 @@
 /** How room is made for a demand that is possible: who leaves, whom to wait for, when to let others go first. */
 import { footprintOf } from './footprints.js';
 import { currentReading, heldByProcesses, isForeignBusy, shouldMeasure } from './ledger.js';
-import { askVerdict, foreignVerdict, mustAsk, type Plan, type Verdict } from './plan.js';
+import { askVerdict, foreignVerdict, isOnCards, mustAsk, type Plan, type Verdict } from './plan.js';
 import { byLeastUse, chooseVictims, missingMib } from './policies/vram-lru.js';
 import { othersAreTheCause } from './possible.js';
 import { consumersOf, holdsMemory, isPinned, targetsOf } from './residency.js';
@@ -113,10 +113,6 @@ function blocked(
   const unasked = consumersOf(state).find((one) => isOnCards(plan, one) && mustAsk(one, plan.demand));
   if (unasked !== undefined) return askVerdict(plan, unasked);
   return itselfLeaves(plan) ?? noRoom(plan);
-}
-
-function isOnCards({ need }: Plan, consumer: ConsumerState): boolean {
-  return consumer.settings.cards.some((card) => need.has(card));
 }
 
 /** What is missing may be held by itself, where nobody knows what it holds (a run that failed after the load). */

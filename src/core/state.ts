@@ -98,9 +98,10 @@ export interface ConsumerState {
   /** Work that is not ours, as it last said; null: its kind cannot say, or it did not answer. */
   foreignWork: number | null;
   foreignSince: MonotonicMs | null;
-  /** When its last answer to `AskConsumer` came, of any kind. */
+  /** When the newest question to it began whose answer came, of any kind. */
   askedAt: MonotonicMs | null;
-  asking: boolean;
+  /** When a question of ours went out that is not answered yet; null: none is open. */
+  askingSince: MonotonicMs | null;
   parked: boolean;
   /** While parked: a good probe that began before this may have met the process that is being stopped. */
   parkedAt: MonotonicMs;
@@ -174,7 +175,7 @@ export function newConsumerState(settings: ConsumerSettings): ConsumerState {
     foreignWork: null,
     foreignSince: null,
     askedAt: null,
-    asking: false,
+    askingSince: null,
     parked: false,
     parkedAt: 0,
     lastReadAt: null,

@@ -4,7 +4,7 @@
  * The ladder: ask; wait for the reading; ask once more; stop the unit, if there is one; stuck.
  */
 import type { TargetReason } from './facts.js';
-import { footprintOf, residueMib } from './footprints.js';
+import { footprintOf, learnedOf, residueMib } from './footprints.js';
 import { askConsumer, type Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
 import { heldByProcesses, isForeignBusy, noteMemoryChange } from './ledger.js';
@@ -183,13 +183,8 @@ function learnUnload(
   held: number | null,
   tookMs: number,
 ): void {
-  const known = state.learned.get(target.name);
-  state.learned.set(target.name, {
-    resident: known?.resident ?? null,
-    run: known?.run ?? null,
-    loadMs: known?.loadMs ?? null,
-    unloadMs: observedMs(known?.unloadMs ?? null, tookMs),
-  });
+  const known = learnedOf(state, target);
+  state.learned.set(target.name, { ...known, unloadMs: observedMs(known.unloadMs, tookMs) });
   if (held === null || !operation.onlyTarget || operation.rung === 'stop_unit') return;
   if (held > BACK_SHARE * operation.expectedMib) return;
   state.residues.set(operation.consumer, observedMib(state.residues.get(operation.consumer) ?? null, held));

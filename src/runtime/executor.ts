@@ -47,7 +47,7 @@ export function createExecutor(options: ExecutorOptions): Execute {
       report(work, (error) => broker.post({ type: 'UnitStopped', consumer, error }));
     },
     MeasureCard: () => options.card.measure(),
-    AskConsumer: ({ consumer }) => ask(options, consumer),
+    AskConsumer: ({ consumer }) => ask(options, consumer, at),
     AnswerOperator: ({ request, result }) => options.operators.answer(request, result),
     SaveMemory: ({ memory }) => options.memory.save(memory),
     RecordFact: ({ fact }) => journal.record(at, fact),
@@ -65,10 +65,10 @@ function report(work: Promise<void>, tell: (error: string | null) => void): void
   );
 }
 
-function ask({ broker, consumers }: ExecutorOptions, consumer: ConsumerId): void {
+function ask({ broker, consumers }: ExecutorOptions, consumer: ConsumerId, startedAt: MonotonicMs): void {
   consumers.ask(consumer).then(
-    (answer) => broker.post({ type: 'ConsumerAsked', consumer, answer }),
-    () => broker.post({ type: 'ConsumerAsked', consumer, answer: null }),
+    (answer) => broker.post({ type: 'ConsumerAsked', consumer, answer, startedAt }),
+    () => broker.post({ type: 'ConsumerAsked', consumer, answer: null, startedAt }),
   );
 }
 

@@ -60,7 +60,12 @@ export class CoreConsumers {
       case 'MeasureCard':
         return { type: 'CardMeasured', reading: error === null ? this.#reading(nowMs) : null, error };
       case 'AskConsumer':
-        return { type: 'ConsumerAsked', consumer: request.consumer, answer: error === null ? NOTHING : null };
+        return {
+          type: 'ConsumerAsked',
+          consumer: request.consumer,
+          answer: error === null ? NOTHING : null,
+          startedAt: nowMs,
+        };
       case 'StartLoad':
         if (truly && error === null) this.#held.set(targetName(request.target), SIZES[request.target.consumer] ?? 1000);
         return { type: 'LoadEnded', target: request.target, error };
@@ -101,7 +106,7 @@ export class CoreConsumers {
   }
 }
 
-const NOTHING = { loaded: null, foreignWork: 0 } as const;
+const NOTHING = { loaded: null, work: 0 } as const;
 
 function isRequest(command: Command): command is Request {
   return REQUESTS.includes(command.type);

@@ -157,7 +157,7 @@ class ScenarioRunner {
       case 'down':
         return this.#probe(first, 'bad');
       case 'mute':
-        return this.#probe(first, 'timed_out');
+        return this.#probe(first, 'timed_out', second);
       case 'announce':
         return { type: 'JobAnnounced', job: this.#jobOf(first, second, third) };
       case 'arrive':
@@ -278,20 +278,31 @@ class ScenarioRunner {
     };
   }
 
-  /** `says ollama work=1 qwen=5000 small=900`, `says ollama nothing`, `says ollama silent`. */
+  /**
+   * `says ollama work=1 qwen=5000 small=900`, `says ollama nothing`, `says ollama silent`; `busy`, `idle`: what the driver
+   * counts; `since=2`: what was asked at 2 s.
+   */
   #says(name: string, words: readonly string[]): CoreEvent {
     const consumer = consumerId(name);
-    if (words.includes('silent')) return { type: 'ConsumerAsked', consumer, answer: null };
+    const since = words.find((word) => word.startsWith('since=')) ?? '';
+    const startedAt = this.#sinceMs(since);
+    if (words.includes('silent')) return { type: 'ConsumerAsked', consumer, answer: null, startedAt };
     const work = words.find((word) => word.startsWith('work='));
     const loaded = words
-      .filter((word) => !word.startsWith('work=') && word.includes('='))
+      .filter((word) => !/^(work|since)=/.test(word) && word.includes('='))
       .map((word) => ({ model: word.split('=')[0] ?? '', mib: Number(word.split('=')[1]) }));
     const knows = loaded.length > 0 || words.includes('nothing');
     return {
       type: 'ConsumerAsked',
       consumer,
-      answer: { loaded: knows ? loaded : null, foreignWork: work === undefined ? null : Number(work.slice(5)) },
+      answer: { loaded: knows ? loaded : null, work: work === undefined ? null : Number(work.slice(5)) },
+      ...(words.includes('busy') || words.includes('idle') ? { usesCard: words.includes('busy') } : {}),
+      startedAt,
     };
+  }
+
+  #sinceMs(word: string): number {
+    return word === '' ? this.#nowMs : Number(word.slice('since='.length)) * 1000;
   }
 
   #jobOf(id: string, consumer: string, jobClass: string) {
@@ -299,9 +310,10 @@ class ScenarioRunner {
     return { id: jobId(id), consumer: consumerId(consumer), capability: null, class: known, client: '127.0.0.1' };
   }
 
-  #probe(name: string, result: 'good' | 'bad' | 'timed_out'): CoreEvent {
+  /** `mute a since=2`: a probe that began at 2 s. */
+  #probe(name: string, result: 'good' | 'bad' | 'timed_out', since = ''): CoreEvent {
     const error = result === 'good' ? null : 'connection refused';
-    return { type: 'ProbeEnded', consumer: consumerId(name), result, error, startedAt: this.#nowMs };
+    return { type: 'ProbeEnded', consumer: consumerId(name), result, error, startedAt: this.#sinceMs(since) };
   }
 
   #ended(id: string, outcome: Extract<CoreEvent, { type: 'JobEnded' }>['outcome'], workOver: boolean): CoreEvent {

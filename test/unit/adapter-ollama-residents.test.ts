@@ -104,7 +104,7 @@ test('a model for embeddings is loaded by asking for none', async (t) => {
 test('what is loaded is told by one name each, with MiB; an answer that is none says nothing', async (t) => {
   const { wire, service, consumer } = await openOllama(t);
   wire.loaded = [{ name: 'qwen3:8b', size_vram: 6 * 1024 ** 3 }];
-  assert.deepEqual(await askLoaded(consumer), { loaded: [{ model: 'mine:latest', mib: 6144 }], foreignWork: null });
+  assert.deepEqual(await askLoaded(consumer), { loaded: [{ model: 'mine:latest', mib: 6144 }], work: null });
   service.server.closeAllConnections();
   service.server.close();
   assert.equal(await askLoaded(consumer), null);

@@ -66,7 +66,7 @@ export const comfyui: Adapter = {
 
   async ask(consumer) {
     try {
-      return { loaded: null, foreignWork: await remaining(consumer) };
+      return { loaded: null, work: await remaining(consumer) };
     } catch {
       // Late under heavy work, or gone: its silence proves nothing.
       return null;

@@ -29,7 +29,7 @@ export async function askLoaded(consumer: ConsumerConfiguration): Promise<Consum
       model: catalogue.nameOf(model.name),
       mib: Math.round(model.size_vram / BYTES_PER_MIB),
     }));
-    return { loaded, foreignWork: null };
+    return { loaded, work: null };
   } catch {
     return null;
   }
