@@ -25,7 +25,9 @@ export class HeldAnswer {
     return this.#sizeBytes <= LONGEST_BYTES;
   }
 
-  text(): string {
+  /** It is all here, and held as long as whoever looks at it wants. */
+  whole(): string {
+    clearTimeout(this.#timer);
     return Buffer.concat(this.#chunks).toString('utf8');
   }
 

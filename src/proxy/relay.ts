@@ -287,7 +287,7 @@ export class Relay {
   #onEnd(answer: IncomingMessage): void {
     this.#listened?.();
     if (this.#phase === 'inspecting' && this.#head !== null && this.#held !== null) {
-      if (this.#order.inspected?.(this.#head, this.#held.text()) === true) this.#limits.stopAll();
+      if (this.#order.inspected?.(this.#head, this.#held.whole()) === true) this.#limits.stopAll();
       else this.release();
       return;
     }
