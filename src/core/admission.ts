@@ -31,6 +31,7 @@ export function announce(step: Step, { job: announced }: EventOf<'JobAnnounced'>
     outcome: null,
     aside: null,
     triedAgain: false,
+    roomMib: null,
     reasons: [],
   };
   state.jobs.set(job.id, job);

@@ -38,5 +38,7 @@ export interface JobRecord {
   aside: Aside | null;
   /** Its answer said out of memory once: it is tried again, alone on its cards. */
   triedAgain: boolean;
+  /** What its run could have at its grant, MiB, all its cards together; null: nobody knew. */
+  roomMib: number | null;
   readonly reasons: { readonly at: MonotonicMs; readonly reason: WaitReason }[];
 }

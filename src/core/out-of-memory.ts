@@ -9,6 +9,7 @@ import { endJob, type Step } from './jobs.js';
 import { raisedMib } from './learning.js';
 import { noteMemoryChange } from './ledger.js';
 import { policyOf } from './policies/registry.js';
+import { mostRunMib } from './possible.js';
 import { saveMemory } from './remembering.js';
 import { move, targetStateOf } from './residency.js';
 import { type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
@@ -45,15 +46,19 @@ export function countOutOfMemory(step: Step, job: JobRecord, message: string): T
     type: 'RecordFact',
     fact: { type: 'out_of_memory', job: job.id, target: target.target, message },
   });
-  if (policyOf(state.settings.policy).makesRoom) raise(step, target);
+  if (policyOf(state.settings.policy).makesRoom) raise(step, target, job.roomMib);
   return target;
 }
 
-function raise(step: Step, target: TargetState): void {
+/** `roomMib`: what it had was not enough, the reserve included. Never so high that it could not be tried any more. */
+function raise(step: Step, target: TargetState, roomMib: number | null): void {
   const { state } = step;
   const { runMib } = footprintOf(state, target);
+  const had = roomMib === null ? 0 : roomMib + state.settings.reserveMib;
+  const most = Math.max(runMib, mostRunMib(state, target) ?? Infinity);
+  const raised = Math.min(most, Math.max(Math.ceil(runMib * RAISED_BY), had));
   const known = learnedOf(state, target);
-  state.learned.set(target.name, { ...known, run: raisedMib(known.run, Math.ceil(runMib * RAISED_BY)) });
+  state.learned.set(target.name, { ...known, run: raisedMib(known.run, raised) });
   // Its runs are watched closely again until its true size was seen.
   target.runsObserved = 0;
   saveMemory(step);

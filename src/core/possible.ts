@@ -27,6 +27,20 @@ export function impossible(plan: Plan): Verdict | null {
   return null;
 }
 
+/** The most that a run of it can ever be given, all its cards together; null: no total is known. */
+export function mostRunMib(state: BrokerState, target: TargetState): number | null {
+  const consumer = state.consumers.get(target.target.consumer);
+  if (consumer === undefined) return null;
+  const { cards } = consumer.settings;
+  const resident = shareMib(consumer, footprintOf(state, target).residentMib);
+  const rooms = cards.map((card) => {
+    const kept = sumOf(keptMib(state, target, card).map((holder) => holder.mib));
+    return (cardTotalMib(state, card) ?? Infinity) - state.settings.reserveMib - kept - resident;
+  });
+  const least = Math.min(...rooms);
+  return least === Infinity ? null : Math.max(0, least) * cards.length;
+}
+
 export function mustNotStart(consumer: ConsumerState): Verdict | null {
   if (!consumer.parked || consumer.settings.start !== 'never') return null;
   const message = `${consumer.id} is parked and its \`start\` is never: start ${consumer.settings.unit} by hand`;

@@ -5,7 +5,7 @@
 import { claimLoad, claimRun } from './claims.js';
 import { serveErrand } from './errands.js';
 import { askConsumer, grantJob, noteReason, type Step, stopJob } from './jobs.js';
-import { amountsBeforeLoad, isForeignBusy } from './ledger.js';
+import { amountsBeforeLoad, headroomMib, isForeignBusy } from './ledger.js';
 import { startLoad } from './loads.js';
 import { type Demand, FOREIGN_WORK_POLL_MS, type Verdict } from './plan.js';
 import { planFor } from './planner.js';
@@ -145,6 +145,7 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
     if (claims) claimLoad(state, consumer, target, job.id);
     move(step, target, 'loading', { code: 'loaded_for', job: job.id, needMib: claimedFor(state, job), freeMib: null });
   }
+  job.roomMib = claims ? roomForRun(state, consumer) : null;
   if (claims) claimRun(state, consumer, target, job.id);
   voidMeasures(state, target);
   target.peak = NO_AMOUNTS;
@@ -153,6 +154,12 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
   job.aside = null;
   state.turn = null;
   grantJob(step, job);
+}
+
+/** Spread evenly: as much as the fullest of its cards allows. */
+function roomForRun(state: BrokerState, { settings: { cards } }: ConsumerState): number | null {
+  const rooms = cards.map((card) => headroomMib(state, card)).filter((mib) => mib !== null);
+  return rooms.length < cards.length ? null : Math.min(...rooms) * cards.length;
 }
 
 function claimedFor(state: BrokerState, job: JobRecord): number {
