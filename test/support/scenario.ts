@@ -144,7 +144,10 @@ class ScenarioRunner {
           `${targetName(one.target)} ${one.residency}${one.residentMib === null ? '' : ` ${one.residentMib} (${one.source})`}`,
       ),
     );
-    return [head, ...jobs, ...(this.#state.settings.policy === 'vram-lru' ? targets : [])];
+    const busy = snapshot.consumers
+      .filter(({ foreignWork }) => (foreignWork ?? 0) > 0)
+      .map(({ id, foreignWork }) => `${id} has ${foreignWork} pieces of work that are not ours`);
+    return [head, ...jobs, ...(this.#state.settings.policy === 'vram-lru' ? [...targets, ...busy] : [])];
   }
 
   #eventOf(verb: string, words: readonly string[]): CoreEvent {
@@ -161,7 +164,12 @@ class ScenarioRunner {
       case 'announce':
         return { type: 'JobAnnounced', job: this.#jobOf(first, second, third) };
       case 'arrive':
-        return { type: 'JobArrived', jobId: jobId(first), model: second === '' ? null : second };
+        return {
+          type: 'JobArrived',
+          jobId: jobId(first),
+          model: second === '' ? null : second,
+          ...(third === 'elsewhere' ? { usesCard: false } : {}),
+        };
       case 'leave':
         return { type: 'ClientLeft', jobId: jobId(first) };
       case 'answered':
@@ -237,7 +245,7 @@ class ScenarioRunner {
 
   /**
    * `reading total=24000 a=4000 b=600 stranger=2000`: all on card 0; `nolist`: no processes; `none`: no reading;
-   * `words`: words where numbers are expected; `absurd`: more free than there is.
+   * `empty`: a list without anybody, as in a container; `words`: words where numbers are expected; `absurd`: more free than there is.
    */
   #reading(words: readonly string[]): CoreEvent {
     if (words[0] === 'none') return { type: 'CardMeasured', reading: null, error: 'nvidia-smi is not there' };
@@ -259,7 +267,7 @@ class ScenarioRunner {
         startedAt: this.#nowMs,
         sampledAt: this.#nowMs,
         sampledWall: 0,
-        processes: words.includes('nolist') || !numbers ? null : processes,
+        processes: words.includes('nolist') || !numbers ? null : words.includes('empty') ? [] : processes,
         cards: [
           {
             index: 0,

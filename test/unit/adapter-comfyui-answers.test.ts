@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { cancelPrompt } from '../../src/adapters/comfyui/cancelling.js';
+import { comfyui } from '../../src/adapters/comfyui/comfyui.js';
 import { followPrompt } from '../../src/adapters/comfyui/following.js';
 import { untilNamelessIsOver } from '../../src/adapters/comfyui/nameless.js';
 import type { ConsumerConfiguration } from '../../src/config/configuration.js';
@@ -46,6 +47,21 @@ async function scripted(
 }
 
 describe('what ComfyUI answers', () => {
+  test('it is asked to unload between prompts only: with one in its queue it is not asked, and that is told', async (t) => {
+    const asked: string[] = [];
+    let left = 1;
+    const service = await openStandIn(t, ({ req, res }) => {
+      asked.push(`${req.method} ${req.url}`);
+      res.end(req.url === '/prompt' ? `{"exec_info": {"queue_remaining": ${left}}}` : '');
+    });
+    const consumer = sampleConsumer('comfyui', { kind: 'comfyui', url: service.url });
+    await assert.rejects(async () => comfyui.unload?.(null, consumer, 5_000), /1 prompts in its queue/);
+    assert.deepEqual(asked, ['GET /prompt']);
+    left = 0;
+    await comfyui.unload?.(null, consumer, 5_000);
+    assert.deepEqual(asked.slice(1), ['GET /prompt', 'POST /free']);
+  });
+
   test('status_str says success for a graph that failed before its first node: the messages decide', async (t) => {
     const status = '{"status_str": "success", "messages": [["execution_error", {"exception_type": "ValueError"}]]}';
     const { consumer } = await scripted(t, { history: [entry(status)] });
