@@ -5,13 +5,14 @@
 import { dropRunClaims, releaseLoadClaimsByReading } from './claims.js';
 import type { EventOf } from './events.js';
 import { footprintOf, learnedOf } from './footprints.js';
-import { endJob, type Step } from './jobs.js';
+import { askConsumer, endJob, type Step } from './jobs.js';
 import { raisedMib } from './learning.js';
 import { noteMemoryChange } from './ledger.js';
 import { policyOf } from './policies/registry.js';
 import { mostRunMib } from './possible.js';
 import { saveMemory } from './remembering.js';
 import { move, targetStateOf } from './residency.js';
+import { canBeAsked } from './startable.js';
 import { type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
 
 const RAISED_BY = 1.25;
@@ -47,6 +48,9 @@ export function countOutOfMemory(step: Step, job: JobRecord, message: string): T
     fact: { type: 'out_of_memory', job: job.id, target: target.target, message },
   });
   if (policyOf(state.settings.policy).makesRoom) raise(step, target, job.roomMib);
+  // It may have given up other models too.
+  const consumer = state.consumers.get(job.consumer);
+  if (consumer?.settings.swaps === 'models' && canBeAsked(consumer)) askConsumer(step, consumer);
   return target;
 }
 
