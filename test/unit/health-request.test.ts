@@ -150,3 +150,11 @@ test('an answer that was all there leaves no connection', async (t) => {
   assert.equal((await ask(url)).result, 'good');
   await gone;
 });
+
+test('a pause of this process is not taken for a service that does not answer', async (t) => {
+  const { url } = await openStandIn(t, ({ res }) => res.end('ok'));
+  const verdict = ask(url, {}, 400);
+  const pausedUntil = performance.now() + 600;
+  while (performance.now() < pausedUntil);
+  assert.equal((await verdict).result, 'good');
+});
