@@ -2,7 +2,7 @@
  * What fits now. Headroom is what the newest reading shows as free, less the claims that it does not show yet, less
  * the reserve. Without a reading the ledger works from the last known total and the footprints. Reads only.
  */
-import { cardTotalMib, footprintOf, shareMib } from './footprints.js';
+import { cardTotalMib, footprintOf, shareMib, withoutResidueMib } from './footprints.js';
 import { holdsMemory, targetsOf } from './residency.js';
 import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
 import type { CardReading, ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
@@ -172,8 +172,9 @@ export function yieldMib(state: BrokerState, targetName: string, card: number): 
   if (consumer.settings.swaps === 'models') return share;
   const held = heldByProcesses(state, consumer.id, card);
   if (held === null) return target.residency === 'unknown' && currentReading(state) === null ? 0 : share;
-  const residue = consumer.settings.unloadsByCall ? (state.residues.get(consumer.id)?.mib ?? 0) : 0;
-  return Math.max(0, held - shareMib(consumer, residue));
+  if (!consumer.settings.unloadsByCall) return held;
+  const heldOnAll = held * consumer.settings.cards.length;
+  return shareMib(consumer, withoutResidueMib(state, consumer.id, heldOnAll));
 }
 
 /** The last moment of anything of ours that a reading must have begun after. */

@@ -4,7 +4,7 @@
  * The ladder: ask; wait for the reading; ask once more; stop the unit, if there is one; stuck.
  */
 import type { TargetReason } from './facts.js';
-import { footprintOf, learnedOf, residueMib } from './footprints.js';
+import { footprintOf, learnedOf, withoutResidueMib } from './footprints.js';
 import { askConsumer, type Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
 import { heldByProcesses, isForeignBusy, noteMemoryChange } from './ledger.js';
@@ -64,7 +64,7 @@ export function startUnload(
 function expectedBack(state: BrokerState, consumer: ConsumerState, target: TargetState, onlyTarget: boolean): number {
   const { residentMib } = footprintOf(state, target);
   if (!onlyTarget || !consumer.settings.unloadsByCall || consumer.settings.swaps === 'models') return residentMib;
-  return Math.max(residentMib - residueMib(state, consumer.id), residentMib / 4);
+  return withoutResidueMib(state, consumer.id, residentMib);
 }
 
 function ask(step: Step, operation: UnloadOperation, consumer: ConsumerState, rung: 'ask' | 'ask_again'): void {
