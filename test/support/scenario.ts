@@ -294,7 +294,8 @@ class ScenarioRunner {
     const consumer = consumerId(name);
     const since = words.find((word) => word.startsWith('since=')) ?? '';
     const startedAt = this.#sinceMs(since);
-    if (words.includes('silent')) return { type: 'ConsumerAsked', consumer, answer: null, startedAt };
+    const seen = words.includes('busy') || words.includes('idle') ? { usesCard: words.includes('busy') } : {};
+    if (words.includes('silent')) return { type: 'ConsumerAsked', consumer, answer: null, ...seen, startedAt };
     const work = words.find((word) => word.startsWith('work='));
     const loaded = words
       .filter((word) => !/^(work|since)=/.test(word) && word.includes('='))
@@ -304,7 +305,7 @@ class ScenarioRunner {
       type: 'ConsumerAsked',
       consumer,
       answer: { loaded: knows ? loaded : null, work: work === undefined ? null : Number(work.slice(5)) },
-      ...(words.includes('busy') || words.includes('idle') ? { usesCard: words.includes('busy') } : {}),
+      ...seen,
       startedAt,
     };
   }
