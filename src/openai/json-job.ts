@@ -108,7 +108,7 @@ function translationOf(route: OpenAiRoute, exchange: Exchange, destination: Dest
         return { kind: 'pieces', status: head.status, headers: STREAM_HEADERS, translation };
       }
       if (route === 'chat' && wish.streams) return chatAsStream(exchange, consumer.id);
-      return route === 'embeddings' ? embeddingsCourse(exchange, wish.encoding) : { kind: 'as_it_is' };
+      return route === 'embeddings' ? embeddingsCourse(exchange, consumer.id, wish.encoding) : { kind: 'as_it_is' };
     },
   };
 }
