@@ -11,8 +11,10 @@ import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../
 import type { Exchange, Handler, Route } from '../server/exchange.js';
 import { createCatalogue } from './catalogue.js';
 import { errorShapeOf } from './errors.js';
+import { runImages } from './image-job.js';
 import { runJsonJob } from './json-job.js';
 import { sendModel, sendModels } from './models.js';
+import { PictureStore } from './picture-store.js';
 import { ROUTES } from './routes.js';
 import { destinationOf } from './routing.js';
 import type { Adapters } from './speakers.js';
@@ -56,15 +58,16 @@ const RUNNERS: Readonly<Record<OpenAiRoute, Runner>> = {
   transcriptions: runTranscription,
   translations: runTranscription,
   speech: runSpeech,
-  images: runJsonJob,
+  images: runImages,
 };
 
 export function createOpenAi(options: OpenAiOptions): OpenAi {
   const { door, broker, configuration, adapters, clock, log, timesMs } = options;
   const catalogue = createCatalogue(options);
+  const pictures = new PictureStore();
   const context = () => ({ configuration: configuration.current(), catalogue, adapters });
   const wing: OpenAiWing = {
-    ...{ door, broker, clock, log, context },
+    ...{ door, broker, clock, log, context, pictures },
     loadedAt: () => configuration.loadedAt(),
     async destinationOf(route, model) {
       try {
@@ -93,10 +96,14 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
       ...bothWays('GET', '/models', (exchange) => sendModels(wing, exchange), undefined),
       ...bothWays('GET', '/audio/voices', (exchange) => sendVoices(wing, exchange), undefined),
       ...bothWays('GET', '/audio/models', (exchange) => sendSpeechModels(wing, exchange), undefined),
+      ...bothWays('GET', '/images/files/:name', (exchange) => pictures.send(exchange), undefined),
       ...bothWays('GET', '/models/*', (exchange) => sendModel(wing, exchange), undefined),
     ],
     start: () => catalogue.start(),
-    close: () => catalogue.close(),
+    close() {
+      catalogue.close();
+      pictures.close();
+    },
   };
 }
 
