@@ -2,13 +2,13 @@
  * The wing of the OpenAI API, put together: its routes, with and without `/v1`, and the lists of models behind them.
  * `main.ts` gives it the proxy's door.
  */
-import { randomUUID } from 'node:crypto';
 import type { OpenAiRoute } from '../adapters/adapter.js';
 import { OPENAI_ROUTES } from '../adapters/adapter.js';
 import type { HeldBody, JobDoor } from '../adapters/translation.js';
 import { BrokerError } from '../errors.js';
 import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../runtime/ports.js';
 import type { Exchange, Handler, Route } from '../server/exchange.js';
+import { requestIdOf } from '../server/request-id.js';
 import { createCatalogue } from './catalogue.js';
 import { errorShapeOf } from './errors.js';
 import { runImages } from './image-job.js';
@@ -107,10 +107,9 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
   };
 }
 
-/** The SDKs show their callers this one header of an answer; a job puts its own id there. */
 function named(handler: Handler): Handler {
   return (exchange) => {
-    exchange.res.setHeader('X-Request-Id', `req_${randomUUID().replaceAll('-', '').slice(0, 20)}`);
+    requestIdOf(exchange.res);
     return handler(exchange);
   };
 }
