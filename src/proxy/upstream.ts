@@ -158,17 +158,19 @@ function sendBody(req: ClientRequest, body: UpstreamRequest['body']): void {
 async function sendFromDisk(req: ClientRequest, body: HeldBody): Promise<void> {
   for await (const piece of body.read()) {
     if (req.destroyed) return;
-    if (!req.write(piece)) await drained(req);
+    await written(req, piece);
   }
   req.end();
 }
 
-function drained(req: ClientRequest): Promise<void> {
+/** The kernel has it, or nobody will: its bytes may be overwritten. */
+function written(req: ClientRequest, piece: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const go = () => {
-      req.off('drain', go).off('close', go);
+      req.off('close', go);
       resolve();
     };
-    req.on('drain', go).on('close', go);
+    req.once('close', go);
+    req.write(piece, go);
   });
 }
