@@ -103,6 +103,8 @@ function attempt(
   });
   req.once('response', (came: IncomingMessage) => {
     answer = came;
+    // llama-server (b10573) closes a connection after its second stream without having said so.
+    if (came.headers['content-type']?.startsWith('text/event-stream')) req.shouldKeepAlive = false;
     // A broken connection in mid-answer. Its twin on the request comes first where a read failed: an answer that ends
     // with its connection would otherwise be ended cleanly by Node a moment later.
     came.on('error', events.failed);
