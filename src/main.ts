@@ -222,13 +222,14 @@ async function load({ source, overrides, env }: DaemonOptions): Promise<LoadResu
 }
 
 export function kindDefaults(): Readonly<Record<KindName, KindDefaults>> {
-  const { http, ollama, comfyui, openai } = KINDS;
+  const { http, ollama, comfyui, openai, automatic1111 } = KINDS;
   return {
     http: http.defaults,
     ollama: ollama.defaults,
     'whisper-server': KINDS['whisper-server'].defaults,
     comfyui: comfyui.defaults,
     openai: openai.defaults,
+    automatic1111: automatic1111.defaults,
   };
 }
 

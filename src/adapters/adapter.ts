@@ -35,7 +35,7 @@ export interface RequestLine {
 /** The body of a job, complete: in memory or in a spool file. Can be read any number of times. */
 export interface BodySource {
   readonly sizeBytes: number;
-  /** Chunks in order. */
+  /** Chunks in order. Each is good until the next one is asked for: whoever keeps some of it copies that. */
   read(): AsyncIterable<Buffer>;
 }
 

@@ -9,6 +9,7 @@ import type {
 } from './configuration.js';
 import type { CheckedConsumer } from './consumer-schema.js';
 import type { CheckedFile } from './schema.js';
+import type { Workflows } from './workflow-files.js';
 
 const MIB = 1024 * 1024;
 
@@ -55,7 +56,11 @@ function present<Key extends string, Value, Result>(
   return result;
 }
 
-function consumer(name: string, given: CheckedConsumer): ConsumerConfiguration {
+function consumer(
+  name: string,
+  given: CheckedConsumer,
+  workflows: ConsumerConfiguration['workflows'],
+): ConsumerConfiguration {
   if (given.url === undefined) throw new Error(`consumer ${name} has no url; the checks must have refused it`);
   return {
     id: consumerId(name),
@@ -92,13 +97,21 @@ function consumer(name: string, given: CheckedConsumer): ConsumerConfiguration {
     speech: speech(given),
     voices: new Map(Object.entries(given.voices)),
     defaultVoice: given.default_voice ?? null,
+    workflows,
   };
 }
 
 /** `stateDir`: absolute, whatever the file says of it. */
-export function buildConfiguration(checked: CheckedFile, file: string | null, stateDir: string): Configuration {
+export function buildConfiguration(
+  checked: CheckedFile,
+  file: string | null,
+  stateDir: string,
+  workflows: Workflows,
+): Configuration {
   const { limits } = checked;
-  const consumers = Object.entries(checked.consumers).map(([name, given]) => consumer(name, given));
+  const consumers = Object.entries(checked.consumers).map(([name, given]) =>
+    consumer(name, given, workflows.get(name) ?? new Map()),
+  );
   return {
     file,
     bind: checked.bind,

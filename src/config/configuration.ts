@@ -2,9 +2,11 @@
  * The effective configuration: defaults filled in, kinds' defaults merged, durations in milliseconds, sizes in the
  * unit of the name. Made by `load.ts` from a checked file; everybody else reads only this. Immutable.
  */
-import type { Capability, ConsumerId, JobClass, PolicyName, Target } from '../core/vocabulary.js';
 
-export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui', 'openai'] as const;
+import type { Capability, ConsumerId, JobClass, PolicyName, Target } from '../core/vocabulary.js';
+import type { Workflow } from './workflow.js';
+
+export const KIND_NAMES = ['http', 'ollama', 'whisper-server', 'comfyui', 'openai', 'automatic1111'] as const;
 export type KindName = (typeof KIND_NAMES)[number];
 
 export interface BindAddress {
@@ -98,6 +100,8 @@ export interface ConsumerConfiguration {
   readonly voices: ReadonlyMap<string, string>;
   /** Asked for where a client names none, or one that is not known here; null: what the client said. */
   readonly defaultVoice: string | null;
+  /** What makes pictures, by the name that clients ask for. Empty: none are made on the OpenAI routes. */
+  readonly workflows: ReadonlyMap<string, Workflow>;
 }
 
 export interface Configuration {

@@ -148,6 +148,29 @@ const speech = z.strictObject({
   }),
 });
 
+const A_WORKFLOW = 'not a workflow; write the path of its JSON file';
+const DEFAULT_SIZE = '1024x1024';
+
+const workflowFile = z
+  .string({ error: leaf.unlessAbsent(A_WORKFLOW) })
+  .min(1, { error: 'an empty path; write that of a JSON file' })
+  .meta({ examples: ['workflows/sdxl.json'] });
+
+const workflow = z
+  .union(
+    [
+      workflowFile,
+      z.strictObject({
+        file: workflowFile,
+        size: leaf.pictureSize.prefault(DEFAULT_SIZE).describe('size where a client names none'),
+      }),
+    ],
+    { error: A_WORKFLOW },
+  )
+  .transform((given) =>
+    typeof given === 'string' ? { file: given, size: leaf.pictureSize.parse(DEFAULT_SIZE) } : given,
+  );
+
 const voiceName = z.string({ error: leaf.unlessAbsent('not a voice; write the name of one') });
 
 const A_LIST_OF_NAMES = 'not a list; write the names of consumers, such as [ollama]';
@@ -216,6 +239,14 @@ export const consumerSchema = z.strictObject({
     .record(z.string(), voiceName, { error: leaf.unlessAbsent('not voices; write one NAME: VOICE a line') })
     .prefault({})
     .describe('voices by the name that clients ask for; empty: every name passes as it is'),
+  workflows: z
+    .record(z.string().min(1, { error: 'an empty name; write the name that clients ask for' }), workflow, {
+      error: leaf.unlessAbsent('not workflows; write one NAME: FILE a line'),
+    })
+    .prefault({})
+    .describe(
+      'comfyui: pictures on the OpenAI routes, NAME: FILE or {file, size} a model; a workflow in API format with %prompt% and others filled in',
+    ),
   default_voice: voiceName.optional().meta({
     description: 'asked for where a client names no voice, or one that `voices` does not have',
     absent: 'what the client said',

@@ -110,6 +110,10 @@ export const aliasTarget = text(values.readAliasTarget, 'not a model; write CONS
   examples: ['ollama/qwen3:8b'],
 });
 
+export const pictureSize = text(values.readPictureSize, 'not a size; write for instance 1024x1024', {
+  pattern: '^[0-9]+x[0-9]+$',
+});
+
 export const listOf = <T extends z.ZodType>(item: T, message: string) =>
   z.array(item, { error: unlessAbsent(message) });
 

@@ -1,13 +1,13 @@
 /**
- * The way from a file to a `Configuration`, or to everything that is wrong with it at once. Reads the file and the
- * environment it is given, nothing else; keeps nothing; never throws for what a person wrote.
+ * The way from a file to a `Configuration`, or to everything that is wrong with it at once. Reads the file, the
+ * workflows that it names and the environment it is given, nothing else; keeps nothing; never throws for what a person wrote.
  */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { buildConfiguration } from './build.js';
 import type { ConfigProblem, Configuration } from './configuration.js';
-import { type PlacedFinding, readDocument, type SourceDocument } from './document.js';
+import { type Path, type PlacedFinding, readDocument, type SourceDocument } from './document.js';
 import { type EffectiveValue, explain, keyPathOf } from './explain.js';
 import { defaultStateFolder, expandHome } from './find.js';
 import { schemaFindings, withoutMistyped } from './issues.js';
@@ -15,6 +15,7 @@ import { kindLayers, layered } from './layers.js';
 import { type Kinds, referenceFindings } from './references.js';
 import { fileSchema } from './schema.js';
 import { warningsOf } from './warnings.js';
+import { readWorkflows } from './workflow-files.js';
 
 export interface LoadOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -94,7 +95,11 @@ function check(text: string, file: string | null, name: string, digest: string, 
   const effective = layered(document.data, layers, defaultStateFolder(env));
   // Cannot fail for what a person wrote, that was checked; it fails if the defaults of a kind are broken.
   const checked = fileSchema.parse(effective);
-  const configuration = buildConfiguration(checked, file, expandHome(checked.state_dir ?? '', env));
+  const problemAt = (path: Path, message: string) =>
+    problemOf({ path, at: 'value', message, place: document.place({ path, at: 'value', message }) }, name);
+  const { workflows, problems: inWorkflows } = readWorkflows({ checked, file, env, problemAt });
+  if (inWorkflows.length > 0) return { good: false, problems: inWorkflows };
+  const configuration = buildConfiguration(checked, file, expandHome(checked.state_dir ?? '', env), workflows);
   const found = placed(warningsOf(document.data, configuration), document);
   const warnings = inOrder(found).map((finding) => problemOf(finding, name));
   return { good: true, configuration, warnings, origins: explain(document, effective, layers), digest };

@@ -78,6 +78,15 @@ function speech(consumers: Entries, kinds: Kinds): Finding[] {
   });
 }
 
+function workflows(consumers: Entries): Finding[] {
+  return Object.entries(consumers).flatMap(([name, consumer]) => {
+    const kind = kindOf(consumer);
+    if (entriesOf(consumer).workflows === undefined || kind === null || kind === 'comfyui') return [];
+    const message = `only a consumer of kind comfyui has workflows, not ${kind}; remove the key`;
+    return [{ path: ['consumers', name, 'workflows'], at: 'key' as const, message }];
+  });
+}
+
 function coexistence(consumers: Entries): Finding[] {
   return Object.entries(consumers).flatMap(([consumer, keys]) =>
     listOf(entriesOf(keys).can_coexist_with).flatMap((name, index) => {
@@ -157,6 +166,7 @@ export function referenceFindings(data: unknown, kinds: Kinds): Finding[] {
     ...reference(['audio_proxy'], file.audio_proxy, consumers),
     ...aliases(file, consumers),
     ...speech(consumers, kinds),
+    ...workflows(consumers),
     ...coexistence(consumers),
     ...urls(consumers, kinds),
     ...ports(file, consumers, kinds),

@@ -153,3 +153,15 @@ export function readStateFolder(text: string): Reading<string> {
     ? { value: text }
     : { wrong: 'not an absolute path; write one that begins with / or ~/' };
 }
+
+const LARGEST_SIDE = 8192;
+
+/** `WIDTHxHEIGHT` in pixels. Models work on squares of eight. */
+export function readPictureSize(text: string): Reading<{ width: number; height: number }> {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(text) ?? [];
+  const sides = [Number(width), Number(height)];
+  if (sides.every((side) => side >= 8 && side <= LARGEST_SIDE && side % 8 === 0)) {
+    return { value: { width: Number(width), height: Number(height) } };
+  }
+  return { wrong: `not WIDTHxHEIGHT in multiples of 8, at most ${LARGEST_SIDE}; write for instance 1024x1024` };
+}

@@ -9,7 +9,8 @@ export interface DeclaredFootprint {
 
 /** What a kind can do about VRAM, as the core needs to know it. */
 export interface KindPowers {
-  readonly loads: 'by_job' | 'at_start';
+  /** `by_call`: what was unloaded must be told to come back before it works. */
+  readonly loads: 'by_job' | 'by_call' | 'at_start';
   readonly swaps: 'consumer' | 'models';
   /** It knows how to unload without a configured `unload`. */
   readonly unloads: boolean;

@@ -14,7 +14,7 @@ import { type CardSpec, createCard } from './card-files.js';
 import { type Fleet, type FleetMember, startFleet } from './fleet.js';
 import { FOLDER_PREFIX, type ServiceName } from './fleet-messages.js';
 import { installNvidiaSmi } from './smi-script.js';
-import { PICTURE_REQUEST, welcome } from './welcome.js';
+import { PICTURE_REQUEST, PICTURE_WORKFLOW, welcome } from './welcome.js';
 
 /** The part of the daemon that the demo needs. */
 export interface DemoDaemon {
@@ -60,6 +60,9 @@ const DEMO_CARD: CardSpec = {
   reservedMib: 380,
 };
 
+/** Beside the configuration. */
+const WORKFLOW_FILE = 'workflow.json';
+
 const hostInUrl = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 function isAddressInUse(error: unknown): boolean {
@@ -98,6 +101,7 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
     policy: options.policy,
     routes: { tts: 'mvoice', stt: 'whisper-server', llm: 'ollama', image: 'comfyui' },
     audio_proxy: 'mvoice',
+    aliases: { 'whisper-1': 'whisper-server', 'tts-1': 'mvoice', 'dall-e-3': 'comfyui/demo-xl' },
     gpu: { source: 'nvidia-smi' },
     log: { level: 'warn' },
     state_dir: stateDir,
@@ -107,11 +111,17 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
         url: url('mvoice'),
         health: '/health',
         paths: { tts: '/v1/tts' },
+        speech: { text: 'text', audio: 'audio' },
+        default_voice: 'tones',
         unload: 'POST /unload',
       },
       'whisper-server': { kind: 'whisper-server', url: url('whisper-server') },
       ollama: { kind: 'ollama', url: url('ollama') },
-      comfyui: { kind: 'comfyui', url: url('comfyui') },
+      comfyui: {
+        kind: 'comfyui',
+        url: url('comfyui'),
+        workflows: { 'demo-xl': { file: WORKFLOW_FILE, size: '512x512' } },
+      },
     },
   });
 }
@@ -145,6 +155,7 @@ async function startServices(options: DemoOptions, folder: string): Promise<Flee
 
 async function startBroker(options: DemoOptions, folder: string, members: readonly FleetMember[]): Promise<DemoDaemon> {
   const configFile = join(folder, 'consumers.yaml');
+  writeFileSync(join(folder, WORKFLOW_FILE), JSON.stringify(PICTURE_WORKFLOW));
   writeFileSync(configFile, demoConfiguration(options, members, join(folder, 'state')));
   const env = { ...options.env, PATH: `${join(folder, 'bin')}${delimiter}${options.env.PATH ?? ''}` };
   try {

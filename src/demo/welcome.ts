@@ -34,6 +34,14 @@ export const PICTURE_REQUEST = {
   },
 };
 
+/** The same graph for the OpenAI route, with places to fill in. */
+export const PICTURE_WORKFLOW = {
+  ...PICTURE_REQUEST.prompt,
+  '2': { class_type: 'CLIPTextEncode', inputs: { text: '%prompt%', clip: ['1', 1] } },
+  '4': { class_type: 'EmptyLatentImage', inputs: { width: '%width%', height: '%height%', batch_size: '%n%' } },
+  '5': { class_type: 'KSampler', inputs: { ...PICTURE_REQUEST.prompt['5'].inputs, seed: '%seed%' } },
+};
+
 export interface WelcomeFacts {
   readonly url: string;
   readonly policy: string;
@@ -48,21 +56,25 @@ export interface WelcomeFacts {
 export function curlLines(
   url: string,
   pictureFile: string,
-): Readonly<Record<'tts' | 'stt' | 'llm' | 'image' | 'status', string>> {
+): Readonly<Record<'tts' | 'stt' | 'llm' | 'image' | 'openai' | 'status', string>> {
   const json = `-H 'Content-Type: application/json'`;
-  const chat = JSON.stringify({ model: 'qwen3:8b', messages: [{ role: 'user', content: QUESTION }] });
+  const chat = { model: 'qwen3:8b', messages: [{ role: 'user', content: QUESTION }] };
   return {
     tts: [
       `wav=$(curl -s ${url}/v1/tts ${json} -d '${JSON.stringify({ text: SENTENCE })}' | sed 's/.*"audio":"\\([^"]*\\)".*/\\1/')`,
       `curl -s -o speech.wav "${url}$wav"`,
     ].join('\n'),
     stt: `curl -s ${url}/v1/stt -F file=@speech.wav`,
-    llm: `curl -sN ${url}/v1/llm ${json} -d '${chat}'`,
+    llm: `curl -sN ${url}/v1/llm ${json} -d '${JSON.stringify(chat)}'`,
     image: [
       `id=$(curl -s ${url}/v1/image ${json} -d @${pictureFile} | sed 's/.*"prompt_id": *"\\([^"]*\\)".*/\\1/')`,
       `until curl -s ${url}/consumers/comfyui/history/$id | grep -q status_str; do sleep 1; done`,
       `png=$(curl -s ${url}/consumers/comfyui/history/$id | sed 's/.*"filename": *"\\([^"]*\\)".*/\\1/')`,
       `curl -s -o picture.png "${url}/consumers/comfyui/view?filename=$png&subfolder=&type=output"`,
+    ].join('\n'),
+    openai: [
+      `curl -s ${url}/v1/models`,
+      `curl -sN ${url}/v1/chat/completions ${json} -d '${JSON.stringify({ ...chat, stream: true })}'`,
     ].join('\n'),
     status: `curl -s ${url}/v1/status`,
   };
@@ -90,6 +102,9 @@ ${lines.llm}
 
 # an image: picture.png, after a few seconds
 ${lines.image}
+
+# the same for every OpenAI client: base URL ${facts.url}/v1, any key
+${lines.openai}
 
 # who has the card, who waits, and why
 ${lines.status}

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import type { AnswerCourse } from '../adapters/translation.js';
 import type { ConsumerId } from '../core/vocabulary.js';
-import { BrokerError } from '../errors.js';
 import type { Exchange } from '../server/exchange.js';
+import { answerOf } from './json.js';
 import { STREAM_HEADERS } from './waiting-stream.js';
 
 const LONGEST_BYTES = 16 * 1024 * 1024;
@@ -33,11 +33,7 @@ export function chatAsStream(exchange: Exchange, consumer: ConsumerId): AnswerCo
 }
 
 function eventsOf(body: Buffer, consumer: ConsumerId): string {
-  const chat = chatSchema.safeParse(jsonOf(body));
-  if (!chat.success) {
-    throw new BrokerError('consumer_failed', `${consumer} answered something that is no chat`, { consumer });
-  }
-  const { choices, usage: _, ...rest } = chat.data;
+  const { choices, usage: _, ...rest } = answerOf(chatSchema, body, consumer, 'chat');
   const chunk = { ...rest, object: 'chat.completion.chunk' };
   const texts = choices.flatMap(({ index, message, finish_reason }) => {
     const { tool_calls: calls, ...delta } = message;
@@ -48,12 +44,4 @@ function eventsOf(body: Buffer, consumer: ConsumerId): string {
     ];
   });
   return [...texts.map((text) => `data: ${JSON.stringify(text)}\n\n`), 'data: [DONE]\n\n'].join('');
-}
-
-function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

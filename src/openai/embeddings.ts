@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import type { AnswerCourse } from '../adapters/translation.js';
-import { BrokerError } from '../errors.js';
+import type { ConsumerId } from '../core/vocabulary.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendWhole } from './answers.js';
+import { answerOf } from './json.js';
 
 /** 2048 vectors of 4096 numbers as text. */
 const LONGEST_BYTES = 256 * 1024 * 1024;
@@ -16,23 +17,21 @@ const answerSchema = z.looseObject({
   data: z.array(z.looseObject({ embedding: z.union([z.string(), z.array(z.number())]) })),
 });
 
-export function embeddingsCourse(exchange: Exchange, encoding: unknown): AnswerCourse {
+export function embeddingsCourse(exchange: Exchange, consumer: ConsumerId, encoding: unknown): AnswerCourse {
   const wantsBase64 = encoding === 'base64';
   return {
     kind: 'whole',
     mostBytes: LONGEST_BYTES,
     deliver({ head, body, headers }) {
       const contentType = 'application/json; charset=utf-8';
-      sendWhole(exchange, { status: head.status, contentType, body: inEncoding(body, wantsBase64), headers });
+      sendWhole(exchange, { status: head.status, contentType, body: inEncoding(body, consumer, wantsBase64), headers });
       return Promise.resolve();
     },
   };
 }
 
-export function inEncoding(body: Buffer, wantsBase64: boolean): Buffer | string {
-  const answer = answerSchema.safeParse(jsonOf(body));
-  if (!answer.success) throw new BrokerError('consumer_failed', 'the consumer answered no embeddings');
-  const { data, ...rest } = answer.data;
+function inEncoding(body: Buffer, consumer: ConsumerId, wantsBase64: boolean): Buffer | string {
+  const { data, ...rest } = answerOf(answerSchema, body, consumer, 'list of embeddings');
   if (data.every(({ embedding }) => (typeof embedding === 'string') === wantsBase64)) return body;
   const told = data.map((entry) => ({ ...entry, embedding: converted(entry.embedding, wantsBase64) }));
   return JSON.stringify({ ...rest, data: told });
@@ -50,11 +49,3 @@ const numbersOf = (bytes: Buffer): number[] =>
   Array.from({ length: Math.floor(bytes.length / BYTES_PER_NUMBER) }, (_, index) =>
     bytes.readFloatLE(index * BYTES_PER_NUMBER),
   );
-
-function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
-}

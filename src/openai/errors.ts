@@ -7,6 +7,7 @@ import type { WholeAnswer } from '../adapters/translation.js';
 import type { ConsumerId } from '../core/vocabulary.js';
 import type { BrokerError, ErrorType } from '../errors.js';
 import { plainErrorBody } from '../server/respond.js';
+import { jsonOf } from './json.js';
 
 /** OpenAI's API documents all four keys; `code` and `param` are texts or null. */
 export interface ToldError {
@@ -70,7 +71,7 @@ const loading = (consumer: ConsumerId): ToldError => ({
 });
 
 function asAnthropic(text: string): string | null {
-  const value = objectOf(parsed(text));
+  const value = objectOf(jsonOf(text));
   return value?.type === 'error' && typeof objectOf(value.error)?.message === 'string' ? text : null;
 }
 
@@ -83,7 +84,7 @@ function retryHeaders({ head }: WholeAnswer, status: number): string[] {
 
 /** What a consumer said, in any of the shapes that are in use. */
 export function toldError(text: string, status: number, consumer: ConsumerId): ToldError {
-  const value = parsed(text);
+  const value = jsonOf(text);
   const inside = objectOf(value);
   const error = inside?.error ?? null;
   const told = objectOf(error) ?? inside;
@@ -138,14 +139,6 @@ function typeOf(status: number): ErrorType {
   if (status === 429) return 'rate_limit';
   if (status === 504 || status === 408) return 'timeout';
   return status < 500 ? 'invalid_request' : 'unavailable';
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 const objectOf = (value: unknown): Readonly<Record<string, unknown>> | null =>

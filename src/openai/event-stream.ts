@@ -185,6 +185,9 @@ export const responsesError = ({ message, code }: ToldError): string =>
   `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param: null, sequence_number: 0 })}\n\n`;
 export const messagesError = ({ message }: ToldError): string =>
   `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'api_error', message } })}\n\n`;
+export const IMAGE_END = /"type"\s*:\s*"(image_generation\.completed|error)"/;
+export const imageError = (error: ToldError): string =>
+  `event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
 export const plainStreamError = (error: ToldError): string => `data: ${JSON.stringify({ error })}\n\n`;
 
 function isError(data: string): boolean {

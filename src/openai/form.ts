@@ -62,6 +62,8 @@ class FormScanner {
     if (this.#state === 'over') return;
     this.#window = this.#window.length === 0 ? piece : Buffer.concat([this.#window, piece]);
     while (this.#step());
+    // The piece is somebody else's from now on.
+    this.#window = Buffer.from(this.#window);
   }
 
   form(): Form {
@@ -129,7 +131,7 @@ class FormScanner {
     if (isContent && part?.value != null) {
       part.valueBytes += count;
       if (part.valueBytes > LONGEST_VALUE_BYTES) part.value = null;
-      else part.value.push(this.#window.subarray(0, count));
+      else part.value.push(Buffer.from(this.#window.subarray(0, count)));
     }
     this.#window = this.#window.subarray(count);
     this.#at += count;

@@ -14,6 +14,8 @@ import {
   AUDIO_END,
   ChatManner,
   EventStream,
+  IMAGE_END,
+  imageError,
   MESSAGES_END,
   messagesError,
   NamedManner,
@@ -108,7 +110,7 @@ function translationOf(route: OpenAiRoute, exchange: Exchange, destination: Dest
         return { kind: 'pieces', status: head.status, headers: STREAM_HEADERS, translation };
       }
       if (route === 'chat' && wish.streams) return chatAsStream(exchange, consumer.id);
-      return route === 'embeddings' ? embeddingsCourse(exchange, wish.encoding) : { kind: 'as_it_is' };
+      return route === 'embeddings' ? embeddingsCourse(exchange, consumer.id, wish.encoding) : { kind: 'as_it_is' };
     },
   };
 }
@@ -116,6 +118,7 @@ function translationOf(route: OpenAiRoute, exchange: Exchange, destination: Dest
 function mannerOf(route: OpenAiRoute, { consumer }: Destination): StreamManner {
   if (route === 'responses') return new NamedManner(RESPONSES_END, responsesError);
   if (route === 'messages') return new NamedManner(MESSAGES_END, messagesError);
+  if (route === 'images') return new NamedManner(IMAGE_END, imageError);
   if (route === 'chat' || route === 'completions') return new ChatManner(consumer.id);
   return new NamedManner(AUDIO_END, plainStreamError);
 }

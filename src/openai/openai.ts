@@ -2,17 +2,19 @@
  * The wing of the OpenAI API, put together: its routes, with and without `/v1`, and the lists of models behind them.
  * `main.ts` gives it the proxy's door.
  */
-import { randomUUID } from 'node:crypto';
 import type { OpenAiRoute } from '../adapters/adapter.js';
 import { OPENAI_ROUTES } from '../adapters/adapter.js';
 import type { HeldBody, JobDoor } from '../adapters/translation.js';
 import { BrokerError } from '../errors.js';
 import type { BrokerPort, Clock, ConfigurationPort, JournalPort, Log } from '../runtime/ports.js';
 import type { Exchange, Handler, Route } from '../server/exchange.js';
+import { requestIdOf } from '../server/request-id.js';
 import { createCatalogue } from './catalogue.js';
 import { errorShapeOf } from './errors.js';
+import { runImages } from './image-job.js';
 import { runJsonJob } from './json-job.js';
 import { sendModel, sendModels } from './models.js';
+import { PictureStore } from './picture-store.js';
 import { ROUTES } from './routes.js';
 import { destinationOf } from './routing.js';
 import type { Adapters } from './speakers.js';
@@ -56,15 +58,16 @@ const RUNNERS: Readonly<Record<OpenAiRoute, Runner>> = {
   transcriptions: runTranscription,
   translations: runTranscription,
   speech: runSpeech,
-  images: runJsonJob,
+  images: runImages,
 };
 
 export function createOpenAi(options: OpenAiOptions): OpenAi {
   const { door, broker, configuration, adapters, clock, log, timesMs } = options;
   const catalogue = createCatalogue(options);
+  const pictures = new PictureStore();
   const context = () => ({ configuration: configuration.current(), catalogue, adapters });
   const wing: OpenAiWing = {
-    ...{ door, broker, clock, log, context },
+    ...{ door, broker, clock, log, context, pictures },
     loadedAt: () => configuration.loadedAt(),
     async destinationOf(route, model) {
       try {
@@ -93,17 +96,20 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
       ...bothWays('GET', '/models', (exchange) => sendModels(wing, exchange), undefined),
       ...bothWays('GET', '/audio/voices', (exchange) => sendVoices(wing, exchange), undefined),
       ...bothWays('GET', '/audio/models', (exchange) => sendSpeechModels(wing, exchange), undefined),
+      ...bothWays('GET', '/images/files/:name', (exchange) => pictures.send(exchange), undefined),
       ...bothWays('GET', '/models/*', (exchange) => sendModel(wing, exchange), undefined),
     ],
     start: () => catalogue.start(),
-    close: () => catalogue.close(),
+    close() {
+      catalogue.close();
+      pictures.close();
+    },
   };
 }
 
-/** The SDKs show their callers this one header of an answer; a job puts its own id there. */
 function named(handler: Handler): Handler {
   return (exchange) => {
-    exchange.res.setHeader('X-Request-Id', `req_${randomUUID().replaceAll('-', '').slice(0, 20)}`);
+    requestIdOf(exchange.res);
     return handler(exchange);
   };
 }

@@ -28,6 +28,14 @@ type Found = { readonly consumer: ConsumerConfiguration; readonly model: string 
 
 const NAMES_IN_A_MESSAGE = 5;
 
+/** Kinds that do not speak a route themselves, and are spoken for. */
+const TOLD_HERE: Readonly<Partial<Record<OpenAiRoute, readonly string[]>>> = {
+  transcriptions: ['whisper-server'],
+  translations: ['whisper-server'],
+  speech: ['http with `speech`'],
+  images: ['automatic1111', 'comfyui with `workflows`'],
+};
+
 /** Throws `not_found` where nobody speaks the route, `model_not_found`, `bad_request` where a model must be named. */
 export function destinationOf(route: OpenAiRoute, model: string | null, context: RoutingContext): Destination {
   const speakers = speakersOf(route, context);
@@ -83,6 +91,7 @@ function addressed(name: string, { configuration, adapters }: RoutingContext): F
 /** What a consumer lists, else what the file says of it. */
 export function namesOf(consumer: ConsumerConfiguration, { catalogue }: Pick<RoutingContext, 'catalogue'>): string[] {
   const names = catalogue.modelsOf(consumer).map(({ name }) => name);
+  if (consumer.workflows.size > 0) return [...consumer.workflows.keys()];
   return names.length > 0 ? names : [...consumer.models.keys()];
 }
 
@@ -111,7 +120,7 @@ export function throwUnknown(model: string, context: RoutingContext): never {
 
 function nobodySpeaks(route: OpenAiRoute, { adapters }: RoutingContext): BrokerError {
   const kinds = Object.values(adapters).filter(({ openaiPaths }) => openaiPaths?.[route] !== undefined);
-  const those = kinds.map(({ kind }) => kind).join(', ');
+  const those = [...kinds.map(({ kind }) => kind), ...(TOLD_HERE[route] ?? [])].join(' or ');
   const would = those === '' ? '' : `; a consumer of kind ${those} would`;
   return new BrokerError('not_found', `no consumer here speaks ${pathOf(route)}${would}`);
 }

@@ -7,7 +7,7 @@ export type Speaker =
   /** It understands the route itself. */
   | { readonly manner: 'openai'; readonly path: string }
   | { readonly manner: 'speech'; readonly path: string }
-  | { readonly manner: 'whisper-server'; readonly path: string };
+  | { readonly manner: 'whisper-server' | 'comfyui' | 'automatic1111'; readonly path: string };
 
 export type Adapters = Readonly<Record<KindName, Adapter>>;
 
@@ -16,6 +16,12 @@ export function speakerOf(route: OpenAiRoute, consumer: ConsumerConfiguration, a
   const isTranscription = route === 'transcriptions' || route === 'translations';
   if (isTranscription && consumer.kind === 'whisper-server') {
     return { manner: 'whisper-server', path: consumer.paths.stt ?? '/inference' };
+  }
+  if (route === 'images' && consumer.kind === 'comfyui') {
+    return consumer.workflows.size === 0 ? null : { manner: 'comfyui', path: consumer.paths.image ?? '/prompt' };
+  }
+  if (route === 'images' && consumer.kind === 'automatic1111') {
+    return { manner: 'automatic1111', path: consumer.paths.image ?? '/sdapi/v1/txt2img' };
   }
   const path = adapters[consumer.kind].openaiPaths?.[route];
   if (path === undefined) return null;

@@ -14,11 +14,12 @@ import { errorCourse, typeOf } from './answers.js';
 import { hasFfmpeg, SPEECH_FORMATS, SPEECH_TYPES, type SpeechFormat, transcoded } from './audio-formats.js';
 import { openFile } from './consumer-file.js';
 import { AUDIO_END, EventStream, NamedManner, plainStreamError } from './event-stream.js';
+import { jsonOf, requestOf } from './json.js';
 import { membersOf, textOf } from './json-job.js';
 import { patienceOf } from './patience.js';
 import { ROUTES } from './routes.js';
 import type { Destination } from './routing.js';
-import { type Replacement, spliced } from './splice.js';
+import { type Replacement, replaced, spliced } from './splice.js';
 import { STREAM_HEADERS } from './waiting-stream.js';
 import type { OpenAiWing } from './wing.js';
 
@@ -45,7 +46,7 @@ export async function runSpeech(
   const format = formatOf(textOf(members, 'response_format'));
   if (speech?.wavOnly === true && format !== 'wav' && !(await hasFfmpeg())) throw noFfmpeg(consumer, format);
   const sent =
-    speech === null ? spliced(body, changes(members, destination)) : made(body, bodyFor(body, consumer, speech));
+    speech === null ? spliced(body, changes(members, destination)) : replaced(body, bodyFor(body, consumer, speech));
   wing.door.run({
     ...{ exchange, consumer, capability: ROUTES[route].capability },
     contentType: speech === null ? null : 'application/json',
@@ -105,14 +106,10 @@ function changes(members: ReadonlyMap<string, Member>, { consumer, model }: Dest
 function bodyFor(body: HeldBody, consumer: ConsumerConfiguration, speech: SpeechConfiguration): Buffer {
   if (body.inMemory === null)
     throw new BrokerError('bad_request', 'input is too long to be spoken', { param: 'input' });
-  const parsed = bodySchema.safeParse(jsonOf(body.inMemory));
-  if (!parsed.success) {
-    const param = String(parsed.error.issues[0]?.path[0] ?? 'input');
-    throw new BrokerError('bad_request', `${param} is missing or no text`, { param });
-  }
-  const { input, voice, model: _model, response_format, stream_format: _stream, ...rest } = parsed.data;
-  const asked = voice === undefined || typeof voice === 'string' ? (voice ?? null) : voice.id;
-  const meant = voiceOf(asked, consumer) ?? asked;
+  const asked = requestOf(bodySchema, body.inMemory, (member) => `${member || 'the body'} is missing or no text`);
+  const { input, voice, model: _model, response_format, stream_format: _stream, ...rest } = asked;
+  const named = voice === undefined || typeof voice === 'string' ? (voice ?? null) : voice.id;
+  const meant = voiceOf(named, consumer) ?? named;
   return Buffer.from(
     JSON.stringify({
       ...rest,
@@ -122,21 +119,6 @@ function bodyFor(body: HeldBody, consumer: ConsumerConfiguration, speech: Speech
     }),
   );
 }
-
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    throw new BrokerError('bad_json', 'the body is not valid JSON');
-  }
-}
-
-const made = (body: HeldBody, bytes: Buffer): HeldBody => ({
-  sizeBytes: bytes.length,
-  inMemory: bytes,
-  read: () => Readable.from([bytes]),
-  release: () => body.release(),
-});
 
 function courseOf(
   route: OpenAiRoute,
@@ -173,18 +155,10 @@ function courseOf(
 }
 
 function pathIn(body: Buffer, member: string, { id }: ConsumerConfiguration): string {
-  const path = z.looseObject({ [member]: z.string().min(1) }).safeParse(jsonOrNull(body));
+  const path = z.looseObject({ [member]: z.string().min(1) }).safeParse(jsonOf(body));
   const value = path.success ? path.data[member] : undefined;
   if (typeof value === 'string') return value;
   throw new BrokerError('consumer_failed', `${id} answered without the path of a sound in ${JSON.stringify(member)}`);
-}
-
-function jsonOrNull(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return null;
-  }
 }
 
 interface SoundOptions {

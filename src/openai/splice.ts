@@ -1,4 +1,4 @@
-/** A body with one stretch of it replaced; every other byte stays as it came. Owns nothing but the new bytes. */
+/** A body with stretches of it replaced, every other byte as it came; or all of it. Owns nothing but the new bytes. */
 import type { HeldBody } from '../adapters/translation.js';
 
 export interface Replacement {
@@ -17,13 +17,17 @@ export function spliced(body: HeldBody, replacements: readonly Replacement[]): H
   );
   const { inMemory } = body;
   const whole = inMemory === null ? null : Buffer.concat([...stretches(inMemory, replacements)]);
-  return {
-    sizeBytes,
-    inMemory: whole,
-    read: () => (whole === null ? splicedPieces(body, replacements) : once(whole)),
-    release: () => body.release(),
-  };
+  if (whole !== null) return replaced(body, whole);
+  return { sizeBytes, inMemory: null, read: () => splicedPieces(body, replacements), release: () => body.release() };
 }
+
+/** Other bytes in its place. Releasing them releases the body. */
+export const replaced = (body: HeldBody, bytes: Buffer): HeldBody => ({
+  sizeBytes: bytes.length,
+  inMemory: bytes,
+  read: () => once(bytes),
+  release: () => body.release(),
+});
 
 function* stretches(bytes: Buffer, replacements: readonly Replacement[]): Generator<Buffer> {
   let from = 0;

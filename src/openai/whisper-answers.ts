@@ -9,6 +9,7 @@ import { BrokerError } from '../errors.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendWhole } from './answers.js';
 import type { Form } from './form.js';
+import { answerOf } from './json.js';
 
 /** Hours of speech with times of every word. */
 const LONGEST_BYTES = 64 * 1024 * 1024;
@@ -78,9 +79,9 @@ function translated(text: string, wish: TranscriptWish, consumer: ConsumerId): s
     case 'text':
       return `${asOneLine(text)}\n`;
     case 'json':
-      return JSON.stringify({ text: asOneLine(parsed(plainSchema, text, consumer).text) });
+      return JSON.stringify({ text: asOneLine(answerOf(plainSchema, text, consumer, 'transcript').text) });
     case 'verbose_json':
-      return JSON.stringify(verbose(parsed(verboseSchema, text, consumer), wish));
+      return JSON.stringify(verbose(answerOf(verboseSchema, text, consumer, 'transcript'), wish));
   }
 }
 
@@ -98,16 +99,4 @@ function verbose(answer: z.infer<typeof verboseSchema>, { granularities }: Trans
     ...(wantsWords ? { words: words.map(({ word, start, end }) => ({ word: word.trim(), start, end })) } : {}),
     ...(wantsWords && !granularities.includes('segment') ? {} : { segments: bare }),
   };
-}
-
-function parsed<T>(schema: z.ZodType<T>, text: string, consumer: ConsumerId): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new BrokerError('consumer_failed', `${consumer} answered something that is no transcript`, { consumer });
 }

@@ -3,6 +3,7 @@ import type { OpenAiRoute } from '../adapters/adapter.js';
 import type { JobDoor } from '../adapters/translation.js';
 import type { WallMs } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
+import type { PictureStore } from './picture-store.js';
 import type { Destination, RoutingContext } from './routing.js';
 
 export interface OpenAiWing {
@@ -10,6 +11,7 @@ export interface OpenAiWing {
   readonly broker: BrokerPort;
   readonly clock: Clock;
   readonly log: Log;
+  readonly pictures: PictureStore;
   readonly context: () => RoutingContext;
   /** When the configuration in force was read. */
   readonly loadedAt: () => WallMs;

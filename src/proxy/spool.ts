@@ -11,7 +11,7 @@ const READ_PIECE_BYTES = 256 * 1024;
 export interface SpoolFile {
   /** In order; the next write must wait for the last. */
   append(chunk: Buffer): Promise<void>;
-  /** From the start; any number of times. */
+  /** From the start; any number of times. A piece is good until the next one is asked for. */
   read(): AsyncIterable<Buffer>;
   close(): Promise<void>;
 }
@@ -43,9 +43,9 @@ export async function openSpoolFile(folder: string): Promise<SpoolFile> {
 }
 
 async function* pieces(handle: FileHandle, sizeBytes: number): AsyncGenerator<Buffer> {
+  // One for all pieces: a fresh one each would be hundreds of MiB of garbage before anybody collects it.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_PIECE_BYTES, sizeBytes));
   for (let at = 0; at < sizeBytes; ) {
-    // A fresh buffer for each piece: the one before may still be on its way into a socket.
-    const buffer = Buffer.allocUnsafe(Math.min(READ_PIECE_BYTES, sizeBytes - at));
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
     if (bytesRead === 0) throw new Error(`a spool file ended after ${at} of ${sizeBytes} bytes`);
     at += bytesRead;

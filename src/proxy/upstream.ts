@@ -103,6 +103,8 @@ function attempt(
   });
   req.once('response', (came: IncomingMessage) => {
     answer = came;
+    // llama-server (b10573) closes a connection after its second stream without having said so.
+    if (came.headers['content-type']?.startsWith('text/event-stream')) req.shouldKeepAlive = false;
     // A broken connection in mid-answer. Its twin on the request comes first where a read failed: an answer that ends
     // with its connection would otherwise be ended cleanly by Node a moment later.
     came.on('error', events.failed);
@@ -158,17 +160,19 @@ function sendBody(req: ClientRequest, body: UpstreamRequest['body']): void {
 async function sendFromDisk(req: ClientRequest, body: HeldBody): Promise<void> {
   for await (const piece of body.read()) {
     if (req.destroyed) return;
-    if (!req.write(piece)) await drained(req);
+    await written(req, piece);
   }
   req.end();
 }
 
-function drained(req: ClientRequest): Promise<void> {
+/** The kernel has it, or nobody will: its bytes may be overwritten. */
+function written(req: ClientRequest, piece: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const go = () => {
-      req.off('drain', go).off('close', go);
+      req.off('close', go);
       resolve();
     };
-    req.on('drain', go).on('close', go);
+    req.once('close', go);
+    req.write(piece, go);
   });
 }

@@ -2,13 +2,13 @@
  * One request from its head to its handler: what it asks for, the route, who asks; and one answer for whatever is
  * thrown on the way. Keeps nothing.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { BrokerError } from '../errors.js';
 import type { Log } from '../runtime/ports.js';
 import type { Access } from './access.js';
 import type { Exchange } from './exchange.js';
+import { requestIdOf } from './request-id.js';
 import { plainErrorBody, sendError } from './respond.js';
 import type { Router, Routing } from './router.js';
 import { requestTargetOf } from './target.js';
@@ -20,7 +20,7 @@ export interface Dispatch {
 }
 
 const ROUTES_HINT =
-  'there are POST /v1/tts, /v1/stt, /v1/llm and /v1/image, /audio/*, /consumers/NAME/*, GET /v1/status, /v1/jobs, /v1/events, /metrics, /healthz; GET / lists them all';
+  'there are POST /v1/tts, /v1/stt, /v1/llm and /v1/image, /v1/models and the OpenAI routes, /audio/*, /consumers/NAME/*, GET /v1/status, /v1/jobs, /v1/events, /metrics, /healthz; GET / lists them all';
 
 export function createDispatch(router: Router, access: Access, log: Log): Dispatch {
   async function request(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): Promise<void> {
@@ -46,15 +46,15 @@ export function createDispatch(router: Router, access: Access, log: Log): Dispat
     exchange: Pick<Exchange, 'req' | 'res' | 'expectsContinue' | 'errorBody'>,
     error: unknown,
   ): void {
-    const { req } = exchange;
+    const { req, res } = exchange;
+    const id = requestIdOf(res);
     if (error instanceof BrokerError) {
-      log.debug({ code: error.code, method: req.method, path: pathOf(req) }, error.message);
+      log.debug({ code: error.code, request: id, method: req.method, path: pathOf(req) }, error.message);
       sendError(exchange, error);
       return;
     }
-    const number = randomUUID().slice(0, 8);
-    log.error({ err: error, request: number, method: req.method, path: pathOf(req) }, 'a request handler failed');
-    const text = `something went wrong inside the broker, which is a bug; its log has the cause under request ${number}`;
+    log.error({ err: error, request: id, method: req.method, path: pathOf(req) }, 'a request handler failed');
+    const text = `something went wrong inside the broker, which is a bug; its log has the cause under request ${id}`;
     sendError(exchange, new BrokerError('internal', text));
   }
 

@@ -139,7 +139,7 @@ export class MemberScanner {
     let quote = chunk.indexOf(QUOTE, from);
     while (quote !== -1 && this.#isEscaped(chunk, from, quote)) quote = chunk.indexOf(QUOTE, quote + 1);
     const end = quote === -1 ? chunk.length : quote;
-    this.#keep(chunk.subarray(from, end));
+    this.#keep(chunk.subarray(from, end), quote === -1);
     if (quote === -1) {
       this.#escaped = this.#isEscaped(chunk, from, chunk.length);
       return chunk.length;
@@ -156,11 +156,12 @@ export class MemberScanner {
     return start === from && this.#escaped ? backslashes % 2 === 0 : backslashes % 2 === 1;
   }
 
-  #keep(bytes: Buffer): void {
+  #keep(bytes: Buffer, isCut: boolean): void {
     if (this.#text === null) return;
     this.#textBytes += bytes.length;
     if (this.#textBytes > LONGEST_VALUE_BYTES) this.#text = null;
-    else this.#text.push(bytes);
+    // What is cut goes on in the next chunk, when this one is somebody else's.
+    else this.#text.push(isCut ? Buffer.from(bytes) : bytes);
   }
 
   #closeString(quote: number): void {

@@ -14,11 +14,14 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { speak } from '../../src/demo/media/tones.js';
 import { writeWav } from '../../src/demo/media/wav.js';
+import { startAutomatic1111 } from '../../src/demo/services/automatic1111.js';
+import { startComfyui } from '../../src/demo/services/comfyui.js';
 import { startLlamaServer } from '../../src/demo/services/llama-server.js';
 import { startMvoice } from '../../src/demo/services/mvoice.js';
 import { startOllama } from '../../src/demo/services/ollama.js';
-import { FAULTS } from '../../src/demo/services/service.js';
+import { type DemoService, FAULTS } from '../../src/demo/services/service.js';
 import { startWhisperServer } from '../../src/demo/services/whisper-server.js';
+import { PICTURE_WORKFLOW } from '../../src/demo/welcome.js';
 import { type Daemon, startDaemon } from '../../src/main.js';
 import { SilentLog } from '../support/silent-log.js';
 
@@ -57,11 +60,17 @@ async function startServices() {
   const ollama = await startOllama({ speed: 20 });
   const whisper = await startWhisperServer({ speed: 20 });
   const mvoice = await startMvoice({ speed: 20 });
-  for (const service of [llama, ollama, whisper, mvoice]) closers.push(() => service.close());
+  const comfyui = await startComfyui({ speed: 50 });
+  const sd = await startAutomatic1111({ speed: 50 });
+  for (const service of [llama, ollama, whisper, mvoice, comfyui, sd]) closers.push(() => service.close());
+  const workflow = join(folder, 'workflow.json');
+  await writeFile(workflow, JSON.stringify(PICTURE_WORKFLOW));
   const consumers: Record<string, object> = {
     llama: { kind: 'openai', url: llama.url },
     ollama: { kind: 'ollama', url: ollama.url },
     whisper: { kind: 'whisper-server', url: whisper.url },
+    comfyui: { kind: 'comfyui', url: comfyui.url, workflows: { flow: { file: workflow, size: '64x64' } } },
+    sd: { kind: 'automatic1111', url: sd.url },
     mvoice: {
       ...{ kind: 'http', url: mvoice.url, health: '/health', paths: { tts: '/v1/tts' } },
       ...{ speech: { text: 'text', audio: 'audio' }, default_voice: 'tones' },
@@ -71,6 +80,8 @@ async function startServices() {
     'chat-model': 'llama/small.gguf',
     'whisper-1': 'whisper',
     'tts-1': 'mvoice',
+    'dall-e-3': 'comfyui/flow',
+    'dall-e-2': 'sd',
   };
   if (MGPU_TEST_LLAMA_SERVER !== undefined && MGPU_TEST_LLAMA_MODEL !== undefined) {
     const args = ['-m', MGPU_TEST_LLAMA_MODEL, '-t', '1', '--host', '127.0.0.1', '--embeddings', '--pooling', 'mean'];
@@ -84,7 +95,7 @@ async function startServices() {
     consumers['real-whisper'] = { kind: 'whisper-server', url };
     aliases['real-whisper-1'] = 'real-whisper';
   }
-  return { llama, consumers, aliases };
+  return { breakable: [llama, ollama], consumers, aliases };
 }
 
 async function untilUp(daemon: Daemon): Promise<void> {
@@ -102,11 +113,13 @@ async function untilUp(daemon: Daemon): Promise<void> {
   }
 }
 
-/** Lets the programs break the stand-in for llama-server: `POST /FAULT`, and `POST /none` to mend it. */
-async function startBreaker(llama: { fault: (typeof FAULTS)[number] | null; faultPaths: RegExp }): Promise<string> {
+/** Lets the programs break the stand-ins that chat: `POST /FAULT`, and `POST /none` to mend them. */
+async function startBreaker(services: readonly DemoService[]): Promise<string> {
   const server = createServer((req, res) => {
-    llama.faultPaths = /completions/;
-    llama.fault = FAULTS.find((fault) => `/${fault}` === req.url) ?? null;
+    for (const service of services) {
+      service.faultPaths = /completions|\/api\/chat/;
+      service.fault = FAULTS.find((fault) => `/${fault}` === req.url) ?? null;
+    }
     res.end();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -115,7 +128,7 @@ async function startBreaker(llama: { fault: (typeof FAULTS)[number] | null; faul
 }
 
 async function main(): Promise<number> {
-  const { llama, consumers, aliases } = await startServices();
+  const { breakable, consumers, aliases } = await startServices();
   const file = join(folder, 'consumers.yaml');
   const settings = { bind: '127.0.0.1:0', gpu: { source: 'none' }, state_dir: join(folder, 'state'), policy: 'locked' };
   const routes = { llm: 'llama', stt: 'whisper', tts: 'mvoice' };
@@ -128,7 +141,7 @@ async function main(): Promise<number> {
   const env = {
     ...process.env,
     MGPU_TEST_BROKER: daemon.urls[0] ?? '',
-    MGPU_TEST_BREAKER: await startBreaker(llama),
+    MGPU_TEST_BREAKER: await startBreaker(breakable),
     MGPU_TEST_SOUND: sound,
     MGPU_TEST_REAL_LLAMA: 'real-llama' in consumers ? 'real-chat' : '',
     MGPU_TEST_REAL_WHISPER: 'real-whisper' in consumers ? 'real-whisper-1' : '',

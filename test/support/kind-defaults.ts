@@ -40,4 +40,13 @@ export const KIND_DEFAULTS: Readonly<Record<KindName, KindDefaults>> = {
     parallel: 4,
     drain: '1s',
   },
+  automatic1111: {
+    url: 'http://127.0.0.1:7860',
+    health: '/sdapi/v1/progress',
+    paths: { image: '/sdapi/v1/txt2img' },
+    passes: [],
+    class: 'batch',
+    parallel: 1,
+    drain: '5s',
+  },
 };

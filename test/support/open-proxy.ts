@@ -61,7 +61,10 @@ export async function openProxy(
   );
   const settings = () => settingsOf(configuration.current(), () => adapter.powers);
   const loop = new Loop(newBrokerState(settings(), systemClock.now()), systemClock);
-  const adapters = { http: adapter, ollama: adapter, 'whisper-server': adapter, comfyui: adapter, openai: adapter };
+  const adapters = {
+    ...{ http: adapter, ollama: adapter, 'whisper-server': adapter, comfyui: adapter, openai: adapter },
+    automatic1111: adapter,
+  };
   const log = new SilentLog();
   const proxy = createProxy({ broker: loop, configuration, adapters, clock: systemClock, log });
   const journal = new Journal(log);

@@ -39,6 +39,7 @@ export function sampleConsumer(name: string, changes: Partial<ConsumerConfigurat
     speech: null,
     voices: new Map(),
     defaultVoice: null,
+    workflows: new Map(),
     ...changes,
   };
 }

@@ -6,6 +6,7 @@ import type { Adapter, AnswerHead, AnswerWatch, RequestLine } from '../../src/ad
 import { KINDS } from '../../src/adapters/registry.js';
 import { type ConsumerConfiguration, KIND_NAMES, type KindName } from '../../src/config/configuration.js';
 import { parseConfiguration } from '../../src/config/load.js';
+import { startAutomatic1111 } from '../../src/demo/services/automatic1111.js';
 import { startComfyui } from '../../src/demo/services/comfyui.js';
 import { startLlamaServer } from '../../src/demo/services/llama-server.js';
 import { startMvoice } from '../../src/demo/services/mvoice.js';
@@ -121,10 +122,31 @@ const STAND_INS: Readonly<Record<KindName, StandIn>> = {
     model: null,
     errorSaysText: (body) => Object(Object(body).error).message,
   },
+  automatic1111: {
+    start: () => startAutomatic1111(fast),
+    job: {
+      method: 'POST',
+      path: '/sdapi/v1/txt2img',
+      query: '',
+      type: 'application/json',
+      body: '{"prompt":"a boat","width":64,"height":64}',
+    },
+    pass: ['GET /sdapi/v1/progress', 'GET /sdapi/v1/sd-models', 'POST /internal/progress'],
+    operator: [
+      'POST /sdapi/v1/options',
+      'POST /sdapi/v1/interrupt',
+      'POST /sdapi/v1//unload-checkpoint',
+      'POST /sdapi/v1/refresh-checkpoints',
+      'POST /sdapi/v1/server-kill',
+    ],
+    jobs: ['POST /sdapi/v1/txt2img', 'POST /sdapi/v1/img2img', 'POST /run/predict'],
+    model: null,
+    errorSaysText: (body) => Object(body).detail,
+  },
 };
 
 /** These say themselves when broken-off work is over; the others are waited for. */
-const IS_ASKED: ReadonlySet<KindName> = new Set(['comfyui', 'openai']);
+const IS_ASKED: ReadonlySet<KindName> = new Set(['comfyui', 'openai', 'automatic1111']);
 
 for (const kind of KIND_NAMES) {
   describe(`kind ${kind}`, () => {

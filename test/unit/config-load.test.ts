@@ -89,6 +89,7 @@ test('a consumer gets what its kind brings, and the general defaults below that'
     speech: null,
     voices: new Map(),
     defaultVoice: null,
+    workflows: new Map(),
   });
   assert.equal(consumerOf(load('consumers: { c: { kind: comfyui } }'), 'c').class, 'batch');
 });

@@ -254,3 +254,49 @@ test('Go durations and times', () => {
   ]);
   assert.equal(goTime(new Date(0)), '1970-01-01T00:00:00.000000000Z');
 });
+
+test('its OpenAI routes: whole unless a stream is asked for, usage on demand, errors in their shape', async () => {
+  const messages = [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }];
+  const ask = (more: object, path = '/v1/chat/completions') => post(path, { model: 'llama3.2:3b', messages, ...more });
+  const whole = await (await ask({ max_tokens: 3, max_completion_tokens: 1 })).json();
+  assert.deepEqual(
+    [
+      valueAt(whole, 'object'),
+      valueAt(whole, 'choices', 0, 'finish_reason'),
+      valueAt(whole, 'usage', 'completion_tokens'),
+    ],
+    ['chat.completion', 'length', 3],
+  );
+  const stream = await (await ask({ stream: true, max_tokens: 3, stream_options: { include_usage: true } })).text();
+  const events = stream.trimEnd().split('\n\n');
+  assert.deepEqual([events.length, events.at(-1)], [6, 'data: [DONE]']);
+  assert.deepEqual(valueAt(JSON.parse(events[4]?.slice(6) ?? ''), 'choices'), []);
+  const completion = await (await ask({ prompt: 'hello', max_tokens: 2 }, '/v1/completions')).json();
+  assert.equal(valueAt(completion, 'object'), 'text_completion');
+  const missing = await ask({ model: 'nope' });
+  assert.deepEqual(
+    [missing.status, await missing.json()],
+    [404, { error: { message: "model 'nope' not found", type: 'not_found_error', param: null, code: null } }],
+  );
+  const embedded = await post('/v1/embeddings', { model: 'nomic-embed-text', input: 'a', encoding_format: 'base64' });
+  const packed = Buffer.from(textAt(await embedded.json(), 'data', 0, 'embedding'), 'base64');
+  const plain = listAt(
+    await (await post('/v1/embeddings', { model: 'nomic-embed-text', input: ['a'] })).json(),
+    'data',
+    0,
+    'embedding',
+  );
+  assert.equal(packed.length, plain.length * 4);
+  assert.ok(Math.abs(packed.readFloatLE(0) - Number(plain[0])) < 1e-6);
+});
+
+test('its OpenAI routes: a failure in mid-stream is an empty delta and an early end', async () => {
+  ollama.fault = 'job-fails';
+  try {
+    const body = { model: 'llama3.2:3b', stream: true, messages: [{ role: 'user', content: 'hello' }] };
+    const text = await (await post('/v1/chat/completions', body)).text();
+    assert.ok(!text.includes('[DONE]') && !/"finish_reason":"/.test(text), text);
+  } finally {
+    ollama.fault = null;
+  }
+});

@@ -106,7 +106,7 @@ test('what nobody speaks: 404 in the shape of the path, saying which kind would'
   assert.equal(responses.status, 404);
   assert.match(
     errorOf(responses.text).message,
-    /no consumer here speaks \/v1\/responses; a consumer of kind ollama, openai would/,
+    /no consumer here speaks \/v1\/responses; a consumer of kind ollama or openai would/,
   );
   const messages = await ask('/v1/messages', post('{"model":"some"}'));
   assert.equal(messages.status, 404);

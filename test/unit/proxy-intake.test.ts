@@ -76,7 +76,7 @@ test('a body above 1 MiB waits on disk, in a file without a name, and leaves mem
       heldWhileWaiting = proxy.held();
       for (let round = 0; round < 2; round++) {
         const chunks: Buffer[] = [];
-        for await (const chunk of body.read()) chunks.push(chunk);
+        for await (const chunk of body.read()) chunks.push(Buffer.from(chunk));
         readTwice.push(digest(Buffer.concat(chunks)));
       }
       return { model: null, usesCard: true };

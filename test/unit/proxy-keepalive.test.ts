@@ -166,3 +166,16 @@ test('a client may keep its connection over many jobs, those with a consumer tha
   }
   socket.destroy();
 });
+
+test('a connection that carried an event stream is not used again: llama-server closes some without a word', async (t) => {
+  const ports: (number | undefined)[] = [];
+  const service = await openStandIn(t, ({ req, res }) => {
+    ports.push(req.socket.remotePort);
+    res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }).end('data: 1\n\n');
+  });
+  const { port } = await openProxy(t, consumerAt(service.url), { policy: 'passthrough' });
+  for (let round = 0; round < 5; round += 1) {
+    assert.equal((await call(port, '/v1/llm', { method: 'POST', body: 'x' })).status, 200);
+  }
+  assert.equal(new Set(ports).size, 5);
+});

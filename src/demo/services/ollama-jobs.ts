@@ -68,7 +68,7 @@ export class OllamaJobs {
         `"${model.name}" does not support ${call.path.endsWith('/chat') ? 'chat' : 'generate'}`,
       );
     }
-    await this.#withRunner(call, model, request.keep_alive, async (runner, startedAt) => {
+    await this.withRunner(call, model, request.keep_alive, async (runner, startedAt) => {
       if (voice.empty) return this.#replyOnly(call, model, voice, 'load');
       await this.#tell(call, runner, request, voice, startedAt);
     });
@@ -79,7 +79,7 @@ export class OllamaJobs {
     const texts = typeof input === 'string' ? [input] : input;
     if (texts.length === 0 && request.keep_alive === 0) this.#runners.expire(model);
     const embeddings = texts.map((text) => embeddingOf(model, text));
-    await this.#withRunner(call, model, request.keep_alive, async (runner, startedAt) => {
+    await this.withRunner(call, model, request.keep_alive, async (runner, startedAt) => {
       const total = nanoseconds(performance.now() - startedAt);
       const legacy = call.path === '/api/embeddings';
       const answer = legacy
@@ -96,7 +96,7 @@ export class OllamaJobs {
   }
 
   /** Loads the model if need be, then waits for its one place: requests for one model run one after another. */
-  async #withRunner(
+  async withRunner(
     call: Call,
     model: DemoModel,
     keepAliveMs: number | null,
@@ -175,7 +175,7 @@ export const replyJson = (call: Call, value: unknown, status = 200): Promise<voi
   call.reply(status, { 'Content-Type': 'application/json; charset=utf-8' }, goJson(value));
 
 /** A unit vector made of the text's digest: the same text gives the same one. */
-function embeddingOf(model: DemoModel, text: string): number[] {
+export function embeddingOf(model: DemoModel, text: string): number[] {
   const bytes = createHash('sha512').update(`${model.name}\n${text}`).digest();
   const raw = [...bytes].slice(0, EMBEDDING_LENGTH).map((byte) => byte / 127.5 - 1);
   const length = Math.hypot(...raw);

@@ -1,5 +1,5 @@
 /**
- * A stand-in for ollama (0.33): its native routes on a few pretend models, its error texts, and its refusal of foreign
+ * A stand-in for ollama (0.33): its native and OpenAI routes on a few pretend models, its error texts, and its refusal of foreign
  * Host and Origin headers. Owns the routes; jobs are in `ollama-jobs.ts`, models on the card in `ollama-runners.ts`.
  */
 import type { z } from 'zod';
@@ -16,6 +16,13 @@ import {
   showAnswer,
   tagEntry,
 } from './ollama-models.js';
+import {
+  OllamaOpenai,
+  openaiChatSchema,
+  openaiCompletionSchema,
+  openaiEmbeddingSchema,
+  openaiError,
+} from './ollama-openai.js';
 import { type Runner, Runners, ServerBusy } from './ollama-runners.js';
 import {
   chatSchema,
@@ -42,6 +49,7 @@ class Ollama {
   readonly #host: ServiceHost;
   readonly #runners: Runners;
   readonly #jobs: OllamaJobs;
+  readonly #openai: OllamaOpenai;
   readonly #models = new Map<string, DemoModel>(DEMO_MODELS.map((model) => [model.name, model]));
   readonly #routes: ReadonlyMap<string, Readonly<Record<string, Route>>>;
 
@@ -59,6 +67,7 @@ class Ollama {
     );
     this.#runners = new Runners(this.#host);
     this.#jobs = new OllamaJobs(this.#host, this.#runners);
+    this.#openai = new OllamaOpenai(this.#host, this.#jobs);
     this.#host.closing.signal.addEventListener('abort', () => this.#runners.close());
     this.#routes = this.#table();
   }
@@ -81,6 +90,7 @@ class Ollama {
       ['/api/tags', { GET: tags, HEAD: tags }],
       ['/api/ps', { GET: (call) => replyJson(call, { models: this.#runners.list().map(psEntry) }) }],
       ['/v1/models', { GET: (call) => replyJson(call, this.#openaiList()) }],
+      ...this.#openaiTable(),
       ['/api/show', { POST: (call) => this.#show(call) }],
       [
         '/api/generate',
@@ -105,6 +115,30 @@ class Ollama {
       ['/api/pull', { POST: (call) => this.#pull(call) }],
       ['/api/delete', { DELETE: (call) => this.#delete(call) }],
     ]);
+  }
+
+  #openaiTable(): [string, Readonly<Record<string, Route>>][] {
+    const openai = this.#openai;
+    return [
+      [
+        '/v1/chat/completions',
+        { POST: (call) => this.#job(call, openaiChatSchema, (model, asked) => openai.chat(call, model, asked)) },
+      ],
+      [
+        '/v1/completions',
+        {
+          POST: (call) =>
+            this.#job(call, openaiCompletionSchema, (model, asked) => openai.completion(call, model, asked)),
+        },
+      ],
+      [
+        '/v1/embeddings',
+        {
+          POST: (call) =>
+            this.#job(call, openaiEmbeddingSchema, (model, asked) => openai.embeddings(call, model, asked)),
+        },
+      ],
+    ];
   }
 
   async #handle(call: Call): Promise<void> {
@@ -186,16 +220,16 @@ class Ollama {
   async #fail(call: Call, error: unknown): Promise<void> {
     if (call.begun) {
       call.reset();
-    } else if (error instanceof OllamaError) {
-      await replyJson(call, { error: error.message }, error.status);
-    } else if (error instanceof ServerBusy) {
-      await replyJson(call, { error: error.message }, 503);
-    } else if (error instanceof CardFull) {
-      const text = `llama-server reported out-of-memory during startup: cudaMalloc failed: out of memory (${error.message})`;
-      await replyJson(call, { error: text }, 500);
-    } else {
-      await replyJson(call, { error: error instanceof Error ? error.message : String(error) }, 500);
+      return;
     }
+    const say = (text: string, status: number) =>
+      replyJson(call, call.path.startsWith('/v1/') ? openaiError(text, status) : { error: text }, status);
+    if (error instanceof OllamaError) await say(error.message, error.status);
+    else if (error instanceof ServerBusy) await say(error.message, 503);
+    else if (error instanceof CardFull) {
+      const text = `llama-server reported out-of-memory during startup: cudaMalloc failed: out of memory (${error.message})`;
+      await say(text, 500);
+    } else await say(error instanceof Error ? error.message : String(error), 500);
   }
 }
 

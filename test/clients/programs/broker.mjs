@@ -9,10 +9,12 @@ export const SOUND = env.MGPU_TEST_SOUND ?? '';
 export const sound = () => readFileSync(SOUND);
 
 /** Names of models that chat: the stand-in's, and the real one's where there is one. */
-export const CHATS = ['chat-model', env.MGPU_TEST_REAL_LLAMA].filter((name) => name);
+export const STAND_INS = ['chat-model', 'llama3.2:3b'];
+export const CHATS = [...STAND_INS, env.MGPU_TEST_REAL_LLAMA].filter((name) => name);
+export const PAINTERS = ['dall-e-3', 'dall-e-2'];
 export const TRANSCRIBERS = ['whisper-1', env.MGPU_TEST_REAL_WHISPER].filter((name) => name);
 
-/** While `action` runs the stand-in for llama-server fails in this way. */
+/** While `action` runs the stand-ins that chat fail in this way. */
 export async function whileBroken(fault, action) {
   const post = (name) => fetch(`${env.MGPU_TEST_BREAKER}/${name}`, { method: 'POST' });
   await post(fault);
@@ -23,7 +25,10 @@ export async function whileBroken(fault, action) {
   }
 }
 
+/** Its process is gone in mid-answer; or it says that it failed, ollama by an early end without a word. */
 export const FAULTS_OF_STREAMS = ['reset-mid-answer', 'job-fails'];
+/** Every way to break, at every stand-in. */
+export const BREAKS = FAULTS_OF_STREAMS.flatMap((fault) => STAND_INS.map((model) => ({ fault, model })));
 export const HELLO = [{ role: 'user', content: 'hello' }];
 
 export async function untilIdle() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
-import { BASE, CHATS, FAULTS_OF_STREAMS, whileBroken } from './broker.mjs';
+import { BASE, BREAKS, CHATS, whileBroken } from './broker.mjs';
 
 const options = (model) => ({ model, apiKey: 'none', maxRetries: 0, configuration: { baseURL: BASE } });
 
@@ -20,11 +20,11 @@ for (const model of CHATS) {
   });
 }
 
-for (const fault of FAULTS_OF_STREAMS) {
-  test(`a stream that breaks (${fault}) is an exception`, async () => {
+for (const { fault, model } of BREAKS) {
+  test(`${model}: a stream that breaks (${fault}) is an exception`, async () => {
     await whileBroken(fault, async () => {
       await assert.rejects(async () => {
-        for await (const _ of await new ChatOpenAI(options('chat-model')).stream('hello'));
+        for await (const _ of await new ChatOpenAI(options(model)).stream('hello'));
       });
     });
   });

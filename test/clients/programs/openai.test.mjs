@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import OpenAI, { APIError, NotFoundError, toFile } from 'openai';
 import {
   BASE,
+  BREAKS,
   CHATS,
-  FAULTS_OF_STREAMS,
   HELLO,
+  PAINTERS,
   ROOT,
   SOUND,
   sound,
@@ -15,6 +16,7 @@ import {
   whileBroken,
 } from './broker.mjs';
 
+const LEAVES = 200;
 const client = new OpenAI({ baseURL: BASE, apiKey: 'none', maxRetries: 0 });
 
 test('models are listed, with and without /v1, and had one by one', async () => {
@@ -71,15 +73,22 @@ for (const model of CHATS) {
     for (const [at, value] of plain.data[1].embedding.entries())
       assert.ok(Math.abs(value - packed.data[1].embedding[at]) < 1e-5);
   });
+}
 
-  test(`${model}: leaving a stream after its first piece frees the card`, async () => {
-    for (let round = 0; round < 10; round += 1) {
+// ollama cannot be asked when its work is over: its kind always takes a second for it.
+for (const model of CHATS.filter((name) => name !== 'llama3.2:3b')) {
+  test(`${model}: leaving a stream after its first piece frees the card within a second, ${LEAVES} times`, async (t) => {
+    const tookMs = [];
+    for (let round = 0; round < LEAVES; round += 1) {
       const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
       for await (const _ of stream) break;
       const leftAt = performance.now();
       await untilIdle();
-      assert.ok(performance.now() - leftAt < 1500, `${performance.now() - leftAt} ms`);
+      tookMs.push(performance.now() - leftAt);
     }
+    tookMs.sort((a, b) => a - b);
+    t.diagnostic(`p50 ${tookMs[LEAVES / 2].toFixed(0)} ms, longest ${tookMs.at(-1).toFixed(0)} ms`);
+    assert.ok(tookMs.at(-1) < 1000, `${tookMs.at(-1)} ms`);
   });
 }
 
@@ -88,11 +97,11 @@ test('a completion', async () => {
   assert.equal(answer.object, 'text_completion');
 });
 
-for (const fault of FAULTS_OF_STREAMS) {
-  test(`a stream that breaks (${fault}) is an exception, not a short answer`, async () => {
+for (const { fault, model } of BREAKS) {
+  test(`${model}: a stream that breaks (${fault}) is an exception, not a short answer`, async () => {
     await whileBroken(fault, async () => {
       await assert.rejects(async () => {
-        const stream = await client.chat.completions.create({ model: 'chat-model', messages: HELLO, stream: true });
+        const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
         for await (const _ of stream);
       }, APIError);
     });
@@ -155,5 +164,26 @@ for (const [response_format, mark] of Object.entries(MARKS)) {
     }
     assert.ok(bytes.length > 1000);
     assert.match(bytes.toString('latin1', 0, 4), mark);
+  });
+}
+
+for (const model of PAINTERS) {
+  test(`${model}: pictures, in the answer and by address`, async () => {
+    const asked = { model, prompt: 'a boat', size: '64x64' };
+    const { data } = await client.images.generate({ ...asked, n: 2 });
+    assert.deepEqual(
+      data.map(({ b64_json }) => Buffer.from(b64_json, 'base64').toString('latin1', 1, 4)),
+      ['PNG', 'PNG'],
+    );
+    const byAddress = await client.images.generate({ ...asked, response_format: 'url' });
+    const file = await fetch(byAddress.data[0].url);
+    assert.deepEqual([file.status, file.headers.get('content-type')], [200, 'image/png']);
+  });
+
+  test(`${model}: pictures as events`, async () => {
+    const seen = [];
+    const stream = await client.images.generate({ model, prompt: 'a boat', size: '64x64', stream: true });
+    for await (const { type, b64_json } of stream) seen.push([type, Buffer.from(b64_json, 'base64').length > 100]);
+    assert.deepEqual(seen, [['image_generation.completed', true]]);
   });
 }

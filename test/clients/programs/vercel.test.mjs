@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { embedMany, generateText, streamText } from 'ai';
-import { BASE, CHATS, FAULTS_OF_STREAMS, whileBroken } from './broker.mjs';
+import { embedMany, experimental_generateImage as generateImage, generateText, streamText } from 'ai';
+import { BASE, BREAKS, CHATS, PAINTERS, whileBroken } from './broker.mjs';
 
 const provider = createOpenAICompatible({ name: 'broker', baseURL: BASE, includeUsage: true });
 
@@ -28,12 +28,23 @@ for (const name of CHATS) {
   });
 }
 
-for (const fault of FAULTS_OF_STREAMS) {
-  test(`a stream that breaks (${fault}) ends with an error`, async () => {
+for (const name of PAINTERS) {
+  test(`${name}: pictures`, async () => {
+    const asked = { model: provider.imageModel(name), prompt: 'a boat', n: 2, size: '64x64' };
+    const { images } = await generateImage(asked);
+    assert.deepEqual(
+      images.map(({ mediaType }) => mediaType),
+      ['image/png', 'image/png'],
+    );
+  });
+}
+
+for (const { fault, model } of BREAKS) {
+  test(`${model}: a stream that breaks (${fault}) ends with an error`, async () => {
     await whileBroken(fault, async () => {
       const errors = [];
       const { fullStream } = streamText({
-        model: provider('chat-model'),
+        model: provider(model),
         prompt: 'hello',
         maxRetries: 0,
         onError: ({ error }) => errors.push(error),
