@@ -47,8 +47,8 @@ const { scene, names } = crowd(now);
 const plane = new PretendPlane(scene);
 await plane.open();
 const browser = await launchBrowser();
-const watched = await WatchedPage.open(browser, plane.url, { width: 1280, scheme: 'light' });
-await watched.page.getByText(`0 running, ${WAITING} waiting`).waitFor();
+const watched = await WatchedPage.open(browser, plane.url, 1280);
+await watched.page.getByText(`0 running, ${WAITING.toLocaleString('en-US')} waiting`).waitFor();
 const session = await watched.page.context().newCDPSession(watched.page);
 await session.send('Performance.enable');
 

@@ -70,7 +70,7 @@ test('the sentence tells the worst first, and what to do', () => {
   assert.match(calm?.text ?? '', /nothing waits/);
   assert.equal(
     busy?.text,
-    'ollama is answering with qwen3:8b. 3 jobs wait: comfyui needs 7.5 GiB more, whisper-server in about 40 s.',
+    'ollama is answering with qwen3:8b. 3 jobs wait: comfyui waits until ollama/qwen3:8b has finished (about 14 s); whisper-server goes after comfyui (about 40 s); the request for mvoice is still arriving.',
   );
   assert.match(down?.text ?? '', /^mvoice does not answer on 127\.0\.0\.1:8766 since \d\d:\d\d \(connection refused/);
   assert.match(down?.text ?? '', /Look at its log, or start it\.$/);
