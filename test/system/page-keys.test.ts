@@ -144,7 +144,7 @@ test('a thousand waiting jobs: only rows in sight exist, and all can be reached'
   await withPlane({ ...scene, jobs: waiting }, async (plane) => {
     const watched = await WatchedPage.open(browser, plane.url, 1280);
     await watched.page.getByText('0 running, 1,000 waiting').waitFor();
-    await watched.page.waitForFunction('document.querySelector(".row")?.getAttribute("aria-setsize") === "1000"');
+    await watched.page.locator('.row[aria-setsize="1000"]').first().waitFor();
     await watched.painted();
     assert.ok((await watched.page.locator('.row').count()) < 60);
     assert.ok(Number(await watched.page.evaluate('document.documentElement.scrollHeight')) < 6000, 'the list scrolls');
