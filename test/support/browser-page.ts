@@ -24,6 +24,7 @@ export const SCHEMES: readonly Scheme[] = ['light', 'dark'];
 
 /** Where pictures are kept; unset: none are made, the page is checked all the same. */
 const PICTURES = process.env.MGPU_PICTURES ?? '';
+export const IS_PICTURED = PICTURES !== '';
 const HEIGHTS: Readonly<Record<Width, number>> = { 1280: 900, 390: 844 };
 
 /** For an event of the page on a machine that is busy with other things. */
@@ -111,7 +112,7 @@ export class WatchedPage {
 
   /** The whole page; `part`: only what fits the window. */
   async picture(name: string, part: 'whole' | 'window' = 'whole'): Promise<void> {
-    if (PICTURES === '') return;
+    if (!IS_PICTURED) return;
     mkdirSync(PICTURES, { recursive: true });
     await this.page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: part === 'whole' });
   }

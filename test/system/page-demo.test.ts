@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { startDemo } from '../../src/demo/main.js';
 import { startTraffic } from '../../src/demo/traffic.js';
 import { startDaemon } from '../../src/main.js';
-import { launchBrowser, WatchedPage } from '../support/browser-page.js';
+import { IS_PICTURED, launchBrowser, WatchedPage } from '../support/browser-page.js';
 import { SilentLog } from '../support/silent-log.js';
 
 const SPEED = 3;
@@ -44,7 +44,18 @@ test('the demo: loads, evictions, waits, services taking turns', async () => {
       .getByText(/done, ran .* waited/)
       .first()
       .waitFor({ timeout: LIMIT_MS });
+    if (IS_PICTURED) {
+      await happened
+        .getByText(/is leaving the card: evicted for/)
+        .nth(11)
+        .waitFor({ timeout: LIMIT_MS });
+      await page
+        .getByText(/\d jobs? waits?: /)
+        .first()
+        .waitFor();
+    }
     await watched.painted();
+    await watched.picture('demo-1280-light', 'whole');
     assert.deepEqual(await watched.axe(), []);
     await page.setViewportSize({ width: 390, height: 844 });
     await watched.turn('dark');
