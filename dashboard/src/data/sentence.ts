@@ -102,7 +102,11 @@ function workText(world: World, status: Status): { readonly busy: boolean; reado
   const running = jobs.filter(({ state }) => state === 'running');
   const waiting = jobs.filter(({ state }) => state === 'waiting');
   const depth = Math.max(waiting.length, status.jobs_omitted > 0 ? status.scheduler.queue_depth : 0);
-  const moving = Object.entries(status.consumers).flatMap(([name, { residency }]) => movement(name, residency));
+  // What loads by its job is told by the job.
+  const working = new Set(running.map(({ consumer }) => consumer));
+  const moving = Object.entries(status.consumers).flatMap(([name, { residency }]) =>
+    working.has(name) ? [] : movement(name, residency),
+  );
   const parts = [...running.slice(0, 3).map(doing), ...moving];
   if (running.length > 3) parts.push(`${running.length - 3} more run`);
   const waits = depth === 0 ? '' : ` ${count(depth, 'job waits', 'jobs wait')}${whatFor(inOrder(waiting), depth)}.`;
@@ -151,11 +155,11 @@ function clause(name: string, { reason, expected_wait_ms: expectedMs }: Job): st
   const time =
     expectedMs === null || expectedMs < 1000 ? '' : ` (about ${wholeSpan(Math.ceil(expectedMs / 1000) * 1000)})`;
   if (reason?.code === 'taking_in') return `the request for ${name} is still arriving`;
-  return `${name} ${reason === null ? 'waits for its turn' : why(reason)}${time}`;
+  return `${name} ${reason === null ? 'waits for its turn' : why(name, reason)}${time}`;
 }
 
 /** What must happen first, and who has to do it. */
-function why(reason: Reason): string {
+function why(name: string, reason: Reason): string {
   const missing = reason.need_mib !== null && reason.free_mib !== null ? reason.need_mib - reason.free_mib : 0;
   const needs = missing > 0 ? `needs ${gib(missing)} more` : 'needs room';
   const other = reason.waits_for;
@@ -173,7 +177,7 @@ function why(reason: Reason): string {
       return `${needs}, ${other ?? 'another'} is giving its memory back`;
     case 'loading':
     case 'load_queue':
-      return `waits while ${other ?? 'another'} is moved`;
+      return other === name ? 'is being loaded or unloaded' : `waits while ${other ?? 'another'} is loaded or unloaded`;
     case 'foreign_work':
       return `${needs}, but ${other ?? 'another'} works for somebody who did not come through here`;
     case 'protected':

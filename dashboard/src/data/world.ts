@@ -109,7 +109,11 @@ export class World {
     const left = known.models.find(({ name }) => name === model)?.gpu_resident_mib ?? 0;
     const models = known.models.map((each) => (each.name === model ? { ...each, ...change } : each));
     const rest = known.gpu_resident_mib === null ? null : Math.max(0, known.gpu_resident_mib - left);
-    this.#changeConsumer(consumer, { models, ...('gpu_resident_mib' in change ? { gpu_resident_mib: rest } : {}) });
+    this.#changeConsumer(consumer, {
+      models,
+      residency: busiest(models),
+      ...('gpu_resident_mib' in change ? { gpu_resident_mib: rest } : {}),
+    });
   }
 
   #changeConsumer(name: string, change: Partial<Status['consumers'][string]>): void {
@@ -137,6 +141,13 @@ export class World {
     this.happenings = [];
     this.knownFrom = null;
   }
+}
+
+const BUSIEST_FIRST = ['loading', 'evicting', 'stuck', 'resident', 'unknown', 'parked'];
+
+/** A consumer with models shows its busiest one's residency. */
+function busiest(models: readonly { readonly residency: string }[]): string {
+  return BUSIEST_FIRST.find((residency) => models.some((model) => model.residency === residency)) ?? 'absent';
 }
 
 /** The reading's age is exact; the uptime is whole seconds. */
