@@ -1,18 +1,19 @@
 /**
  * What the page costs a browser that watches: 20 consumers, 1,000 waiting jobs, 5 events a second for a minute.
- * `node dist/bench/page.js [seconds]` prints scripting time as a share of one core, and the heap before and after.
- * Exit code 1: more than a third of a core, or the heap grows.
+ * `node dist/bench/page.js [seconds]` prints scripting time as a share of one core, and the heap before and after; ends
+ * with 1 when it is more than a third of a core, or the heap grows.
  */
 import { z } from 'zod';
 import { launchBrowser, WatchedPage } from '../test/support/browser-page.js';
 import { busy, job } from '../test/support/page-scenes.js';
 import { iso } from '../test/support/page-story.js';
 import { PretendPlane } from '../test/support/pretend-plane.js';
+import { atMost, printBars, printCircumstances, printTable } from './report.js';
 
 const CONSUMERS = 20;
 const WAITING = 1000;
 const EVENTS_A_SECOND = 5;
-const MOST_OF_A_CORE = 1 / 3;
+const MOST_OF_A_CORE_PERCENT = 33;
 const MOST_GROWTH_MIB = 10;
 
 const metricsSchema = z.object({ metrics: z.array(z.object({ name: z.string(), value: z.number() })) });
@@ -47,8 +48,8 @@ const { scene, names } = crowd(now);
 const plane = new PretendPlane(scene);
 await plane.open();
 const browser = await launchBrowser();
-const watched = await WatchedPage.open(browser, plane.url, { width: 1280, scheme: 'light' });
-await watched.page.getByText(`0 running, ${WAITING} waiting`).waitFor();
+const watched = await WatchedPage.open(browser, plane.url, 1280);
+await watched.page.getByText(`0 running, ${WAITING.toLocaleString('en-US')} waiting`).waitFor();
 const session = await watched.page.context().newCDPSession(watched.page);
 await session.send('Performance.enable');
 
@@ -82,14 +83,17 @@ const passed = (after.Timestamp ?? 0) - (before.Timestamp ?? 0);
 const share = (name: string): number => ((after[name] ?? 0) - (before[name] ?? 0)) / passed;
 const grownMib = ((after.JSHeapUsedSize ?? 0) - (before.JSHeapUsedSize ?? 0)) / 2 ** 20;
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
-console.log(
-  `${CONSUMERS} consumers, ${WAITING} waiting, ${EVENTS_A_SECOND} events a second for ${passed.toFixed(0)} s`,
-);
-console.log(
-  `scripting ${percent(share('ScriptDuration'))} of a core, layout ${percent(share('LayoutDuration'))}, style ${percent(share('RecalcStyleDuration'))}`,
-);
-console.log(`all of the page's main thread ${percent(share('TaskDuration'))} of a core`);
-console.log(
-  `heap ${((before.JSHeapUsedSize ?? 0) / 2 ** 20).toFixed(1)} MiB, ${grownMib >= 0 ? '+' : ''}${grownMib.toFixed(1)} MiB`,
-);
-process.exitCode = share('ScriptDuration') <= MOST_OF_A_CORE && grownMib <= MOST_GROWTH_MIB ? 0 : 1;
+printCircumstances('The page in Chromium while it watches', [
+  `${CONSUMERS} consumers, ${WAITING} waiting jobs, ${EVENTS_A_SECOND} events a second for ${passed.toFixed(0)} s`,
+]);
+printTable([
+  ['scripting', 'layout', 'style', 'all of the main thread', 'heap before', 'heap after'],
+  [
+    ...['ScriptDuration', 'LayoutDuration', 'RecalcStyleDuration', 'TaskDuration'].map((name) => percent(share(name))),
+    ...[before, after].map(({ JSHeapUsedSize = 0 }) => `${(JSHeapUsedSize / 2 ** 20).toFixed(1)} MiB`),
+  ],
+]);
+process.exitCode = printBars([
+  atMost('scripting', share('ScriptDuration') * 100, MOST_OF_A_CORE_PERCENT, '% of a core'),
+  atMost('growth of the heap', grownMib, MOST_GROWTH_MIB, 'MiB'),
+]);

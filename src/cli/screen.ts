@@ -12,20 +12,22 @@ export interface ScreenOutput extends Writable {
 }
 
 export interface Screen {
-  /** Characters in a line: those of the terminal, at most 80; 80 where there is none. */
+  /** Characters in a line: those of the terminal, at most 160; 80 where there is none. */
   width(): number;
   draw(lines: readonly string[]): void;
   close(): void;
 }
 
-const WIDEST = 80;
+const USUAL = 80;
+/** Beyond it, the eye loses the line. */
+const WIDEST = 160;
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 const HOME = '\x1b[H';
 const CLEAR_LINE_END = '\x1b[K';
 const CLEAR_TO_END = '\x1b[J';
 
-export const widthOf = (output: ScreenOutput): number => Math.min(WIDEST, output.columns || WIDEST);
+export const widthOf = (output: ScreenOutput): number => Math.min(WIDEST, output.columns || USUAL);
 
 /** For a person or a pipe: what came from outside cannot steer the terminal. */
 export const printLines = (output: Writable, lines: readonly string[]): void => {
@@ -44,11 +46,11 @@ class PlainScreen implements Screen {
   }
 
   width(): number {
-    return WIDEST;
+    return USUAL;
   }
 
   draw(lines: readonly string[]): void {
-    printLines(this.#output, this.#drawn ? ['', '-'.repeat(WIDEST), '', ...lines] : lines);
+    printLines(this.#output, this.#drawn ? ['', '-'.repeat(USUAL), '', ...lines] : lines);
     this.#drawn = true;
   }
 
@@ -82,7 +84,7 @@ class TerminalScreen implements Screen {
     const rows = Math.max(2, this.#output.rows ?? 24);
     const left = this.#lines.length - (rows - 1);
     const shown = left > 0 ? [...this.#lines.slice(0, rows - 2), `… ${left + 1} more lines`] : this.#lines;
-    const width = this.#output.columns || WIDEST;
+    const width = this.#output.columns || USUAL;
     const text = shown.map((line) => `${cut(harmless(line), width)}${CLEAR_LINE_END}\n`).join('');
     this.#output.write(`${HOME}${text}${CLEAR_TO_END}`);
   };

@@ -3,6 +3,10 @@ import type { JsonView } from './json-view.js';
 import { consumerLines } from './status-consumers.js';
 import { cell, count, cut, duration, expectedWait, gib, UNKNOWN, wrap } from './words.js';
 
+/** From here on a reason has room beside its job; below, it takes a line of its own. */
+const WIDE = 120;
+const WIDE_HEAD = 78;
+
 /** What was known of the daemon's own clock when it answered: times in its answer are only compared with it. */
 export function daemonTime(status: JsonView): number | null {
   const started = status.time('started_at');
@@ -106,11 +110,13 @@ function bar(used: number | null, total: number | null, width: number): string {
 function queueLines(status: JsonView, now: number | null, width: number): string[] {
   const jobs = status.list('jobs');
   if (jobs.length === 0) return [];
+  // Figures stand in one column, whoever runs or waits.
+  const jobWidth = width < WIDE ? width : WIDE_HEAD;
   const omitted = status.number('jobs_omitted') ?? 0;
   const more = omitted === 0 ? [] : [`     and ${count(omitted, 'more job waits', 'more jobs wait')}`];
   return [
     '',
-    ...jobs.flatMap((job) => (isRunning(job) ? runningJob(job, now, width) : waitingJob(job, width))),
+    ...jobs.flatMap((job) => (isRunning(job) ? runningJob(job, now, jobWidth) : waitingJob(job, width))),
     ...more,
   ];
 }
@@ -122,15 +128,13 @@ function runningJob(job: JsonView, now: number | null, width: number): string[] 
 function waitingJob(job: JsonView, width: number): string[] {
   const expected = expectedWait(job.number('expected_wait_ms'));
   const reason = job.at('reason').text('text');
-  return [
-    jobLine(
-      String(job.number('position') ?? UNKNOWN),
-      job,
-      `waits ${duration(job.number('waited_ms'))}${expected}`,
-      width,
-    ),
-    ...(reason === null ? [] : wrap(reason, width, '     ')),
-  ];
+  const position = String(job.number('position') ?? UNKNOWN);
+  const time = `waits ${duration(job.number('waited_ms'))}${expected}`;
+  if (width < WIDE)
+    return [jobLine(position, job, time, width), ...(reason === null ? [] : wrap(reason, width, '     '))];
+  const head = `${cell(jobLine(position, job, time, WIDE_HEAD), WIDE_HEAD)}  `;
+  const [first = '', ...more] = wrap(reason ?? UNKNOWN, width, ' '.repeat(head.length));
+  return [head + first.slice(head.length), ...more];
 }
 
 function jobLine(position: string, job: JsonView, time: string, width: number): string {

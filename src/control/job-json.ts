@@ -1,5 +1,5 @@
 /** A job as the control routes and events show it (product.md section 5). Never a body, a prompt or a header. */
-import { describeReason } from '../core/describe.js';
+import { describeReason, waitsFor } from '../core/describe.js';
 import type { JobView } from '../core/facts.js';
 import type { MonotonicMs, WaitReason } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
@@ -10,6 +10,8 @@ export interface ReasonJson {
   readonly text: string;
   /** The job that has the card, where that is the reason. */
   readonly holder?: string;
+  /** Who must finish or leave first, by name, where there is somebody. */
+  readonly waits_for?: string;
   readonly need_mib?: number;
   readonly free_mib?: number | null;
 }
@@ -84,9 +86,11 @@ export function timedReasonJson({ at, reason }: JobView['reasons'][number], cloc
 
 /** The text is as of `at`: durations in it count up to then. */
 function reasonJson(reason: WaitReason, at: MonotonicMs): ReasonJson {
+  const other = waitsFor(reason);
   return {
     code: reason.code,
     text: describeReason(reason, at),
+    ...(other === null ? {} : { waits_for: other }),
     ...('holder' in reason ? { holder: reason.holder } : {}),
     ...('needMib' in reason
       ? { need_mib: Math.round(reason.needMib), free_mib: reason.freeMib === null ? null : Math.round(reason.freeMib) }

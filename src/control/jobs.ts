@@ -18,16 +18,19 @@ export interface JobsOptions {
   readonly clock: Clock;
 }
 
-/** `?limit=`: at most so many that wait, and so many that ended. */
-const LIMIT = z.coerce.number().int().min(1).max(5000).default(100);
+/** `?limit=`: at most so many that wait, and so many that ended; `?ended=`: another number of those, 0 for none. */
+const LIMIT = z.coerce.number().int().min(1).max(5000);
+const ENDED = z.coerce.number().int().min(0).max(5000);
+const DEFAULT_LIMIT = 100;
 
 export function createJobsRoutes({ broker, ended, history, clock }: JobsOptions): Route[] {
   const detailed = (job: JobView) => jobDetailJson(job, clock.now(), clock);
 
   function list(exchange: Exchange): void {
-    const limit = limitOf(exchange.query);
+    const asked = new URLSearchParams(exchange.query);
+    const limit = numberOf(asked, 'limit', LIMIT) ?? DEFAULT_LIMIT;
     const live = liveJobs(broker.snapshot(), limit, detailed);
-    const jobs = [...live.jobs, ...ended.newest(limit).map(detailed)];
+    const jobs = [...live.jobs, ...ended.newest(numberOf(asked, 'ended', ENDED) ?? limit).map(detailed)];
     sendJson(exchange, 200, { jobs, jobs_omitted: live.jobs_omitted });
   }
 
@@ -57,11 +60,11 @@ function noSuchJob(id: string): BrokerError {
   return new BrokerError('job_not_found', text);
 }
 
-function limitOf(query: string): number {
-  const asked = new URLSearchParams(query).get('limit') ?? undefined;
-  const limit = LIMIT.safeParse(asked);
-  if (limit.success) return limit.data;
-  throw new BrokerError('bad_request', `limit must be a whole number from 1 to 5000, not ${asked ?? ''}`, {
-    param: 'limit',
-  });
+function numberOf(query: URLSearchParams, param: string, schema: typeof LIMIT): number | null {
+  const asked = query.get(param);
+  if (asked === null) return null;
+  const read = schema.safeParse(asked);
+  if (read.success) return read.data;
+  const text = `${param} must be a whole number from ${schema.minValue ?? 0} to ${schema.maxValue ?? 5000}, not ${asked}`;
+  throw new BrokerError('bad_request', text, { param });
 }

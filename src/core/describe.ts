@@ -54,6 +54,34 @@ export function describeReason(reason: WaitReason, now: MonotonicMs): string {
   }
 }
 
+/** What must happen elsewhere before the job may go on: a target's, consumer's or program's name; null: nobody's. */
+export function waitsFor(reason: WaitReason): string | null {
+  switch (reason.code) {
+    case 'turn_busy':
+    case 'draining':
+    case 'behind':
+    case 'loading':
+    case 'load_queue':
+    case 'cooling_down':
+      return targetName(reason.target);
+    case 'unverified':
+      return targetName(reason.victim);
+    case 'state_unknown':
+    case 'foreign_work':
+      return reason.consumer;
+    case 'protected':
+      return names(reason.kept);
+    case 'no_room':
+      return names(reason.holders);
+    case 'taking_in':
+    case 'measuring':
+      return null;
+  }
+}
+
+const names = (list: readonly Holder[]): string | null =>
+  list.length === 0 ? null : list.map(({ name }) => name).join(', ');
+
 const mib = (value: number): string => `${Math.round(value).toLocaleString('en-US')} MiB`;
 
 function room({ needMib, freeMib }: { readonly needMib: number; readonly freeMib: number | null }): string {

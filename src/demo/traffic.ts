@@ -17,7 +17,8 @@ const SCENES = [
   'the blue sea at night',
   'a gold sunset, soft hills',
 ];
-const MODELS = ['llama3.2:3b', 'qwen3:8b', 'qwen3:32b'];
+/** Those that have room beside what cannot be unloaded: a third one would only ever be refused. */
+const MODELS = ['llama3.2:3b', 'qwen3:8b'];
 
 export interface TrafficOptions {
   readonly url: string;

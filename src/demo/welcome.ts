@@ -83,7 +83,9 @@ export function curlLines(
 export function welcome(facts: WelcomeFacts): string {
   const lines = curlLines(facts.url, facts.pictureFile);
   const services = facts.members.map(({ name, url, pid }) => `    ${name.padEnd(16)} ${url}  (process ${pid})`);
-  return `mGPUmanager listens on ${facts.url}
+  return `The page: ${facts.url}/ui/
+
+  mGPUmanager listens on ${facts.url}.
 
   Behind it, policy ${facts.policy}, on a pretend card (${facts.cardName}, ${facts.cardMib.toLocaleString('en')} MiB):
 ${services.join('\n')}

@@ -1,4 +1,5 @@
 /** A real browser looking at the page: what it asked for, what it complained about, what axe finds. */
+import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import axe from 'axe-core';
@@ -16,17 +17,18 @@ const FLAGS = [
   '--force-color-profile=srgb',
 ];
 
-export interface Looks {
-  readonly width: 1280 | 390;
-  readonly scheme: 'light' | 'dark';
-}
+export type Width = 1280 | 390;
+export type Scheme = 'light' | 'dark';
+export const WIDTHS: readonly Width[] = [1280, 390];
+export const SCHEMES: readonly Scheme[] = ['light', 'dark'];
 
-export const LOOKS: readonly Looks[] = [
-  { width: 1280, scheme: 'light' },
-  { width: 1280, scheme: 'dark' },
-  { width: 390, scheme: 'light' },
-  { width: 390, scheme: 'dark' },
-];
+/** Where pictures are kept; unset: none are made, the page is checked all the same. */
+const PICTURES = process.env.MGPU_PICTURES ?? '';
+export const IS_PICTURED = PICTURES !== '';
+const HEIGHTS: Readonly<Record<Width, number>> = { 1280: 900, 390: 844 };
+
+/** For an event of the page on a machine that is busy with other things. */
+const LIMIT_MS = 60_000;
 
 const violations = z.array(
   z.object({
@@ -61,20 +63,42 @@ export class WatchedPage {
     });
   }
 
-  static async open(browser: Browser, origin: string, { width, scheme }: Looks, path = '/ui/'): Promise<WatchedPage> {
+  static async open(browser: Browser, origin: string, width: Width, path = '/ui/'): Promise<WatchedPage> {
     const context = await browser.newContext({
-      viewport: { width, height: width === 390 ? 844 : 900 },
-      deviceScaleFactor: width === 390 ? 2 : 1,
+      viewport: { width, height: HEIGHTS[width] },
       hasTouch: width === 390,
-      colorScheme: scheme,
+      colorScheme: 'light',
       reducedMotion: 'reduce',
       locale: 'en-GB',
       timezoneId: 'Europe/Berlin',
     });
     const watched = new WatchedPage(await context.newPage(), origin);
-    watched.page.setDefaultTimeout(60_000);
+    watched.page.setDefaultTimeout(LIMIT_MS);
     await watched.page.goto(`${origin}${path}`, { waitUntil: 'domcontentloaded' });
     return watched;
+  }
+
+  /** As the system's setting changes while one looks. */
+  async turn(scheme: Scheme): Promise<void> {
+    await this.page.emulateMedia({ colorScheme: scheme });
+    await this.painted();
+  }
+
+  /** What came so far is drawn: elements in the first frame, canvases (after it) in the next. */
+  async painted(): Promise<void> {
+    await this.page.evaluate(
+      'new Promise((done) => { let frames = 0; const next = () => (++frames > 3 ? done() : requestAnimationFrame(next)); next(); })',
+    );
+  }
+
+  /** History came, and the timeline is painted with it. */
+  async settled(): Promise<void> {
+    await this.page.getByText('live', { exact: true }).waitFor();
+    await this.page
+      .getByText(/mGPUmanager started|is on the card|ran \d/)
+      .first()
+      .waitFor();
+    await this.painted();
   }
 
   async axe(): Promise<string[]> {
@@ -86,9 +110,25 @@ export class WatchedPage {
     );
   }
 
-  async picture(folder: string, name: string): Promise<void> {
-    mkdirSync(folder, { recursive: true });
-    await this.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  /** The whole page; `part`: only what fits the window. */
+  async picture(name: string, part: 'whole' | 'window' = 'whole'): Promise<void> {
+    if (!IS_PICTURED) return;
+    mkdirSync(PICTURES, { recursive: true });
+    await this.page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: part === 'whole' });
+  }
+
+  /** How many pixels something is wider than the page. */
+  async overflow(): Promise<number> {
+    return Number(
+      await this.page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
+    );
+  }
+
+  /** All that must hold of every page that was looked at. */
+  async assertQuiet(): Promise<void> {
+    assert.equal(await this.overflow(), 0, 'something is wider than the page');
+    assert.deepEqual(this.complaints, [], 'the console complained');
+    assert.deepEqual(this.strangers, [], 'a request left the origin');
   }
 
   async close(): Promise<void> {

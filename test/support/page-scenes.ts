@@ -156,10 +156,10 @@ export function busy(now: number): Told {
       position: 1,
       expected_wait_ms: 14_000,
       reason: {
-        code: 'no_room',
-        text: 'waiting for ollama/qwen3:8b, which has had the card for 8 s: needs 9,800 MiB, 2,100 MiB can be had now',
-        need_mib: 9800,
-        free_mib: 2100,
+        code: 'turn_busy',
+        text: 'waiting for ollama/qwen3:8b, which has had the card for 8 s',
+        holder: 'j_run1k3v9x2m7q1t5w8zb',
+        waits_for: 'ollama/qwen3:8b',
       },
     }),
     job('j_wai2k3v9x2m7q1t5w8zb', {
@@ -170,7 +170,11 @@ export function busy(now: number): Told {
       client: '192.168.1.20',
       position: 2,
       expected_wait_ms: 40_000,
-      reason: { code: 'behind', text: 'behind comfyui (j_wai1k3v9x2m7q1t5w8zb), for which room is being made' },
+      reason: {
+        code: 'behind',
+        text: 'behind comfyui (j_wai1k3v9x2m7q1t5w8zb), for which room is being made',
+        waits_for: 'comfyui',
+      },
     }),
     job('j_wai3k3v9x2m7q1t5w8zb', {
       ...since(400),
@@ -185,11 +189,22 @@ export function busy(now: number): Told {
   return told;
 }
 
+const RELEASE = {
+  code: 'unverified',
+  text: 'waiting for mvoice to give back 4,310 MiB, for 3 s: needs 9,800 MiB, 960 MiB can be had now',
+  waits_for: 'mvoice',
+  need_mib: 9800,
+  free_mib: 960,
+};
+
 export function evicting(now: number): Told {
   const told = busy(now);
   const held = [...STORY_TARGETS].find(({ consumer: name }) => name === 'mvoice');
   hold(told, 'mvoice', { residency: 'evicting', gpu_resident_mib: held?.mib ?? 0, gpu_resident_source: 'measured' });
-  told.status.jobs = (told.status.jobs as object[]).slice(1);
+  card(told, { claimed_mib: 0, utilization_pct: 2, temperature_c: 58, power_w: 64 });
+  const [, first, ...others] = told.status.jobs as object[];
+  told.status.jobs = [{ ...first, expected_wait_ms: 3000, reason: RELEASE }, ...others];
+  Object.assign(told.status.scheduler as object, { in_flight: 0 });
   told.history.push(
     line(now - 3000, 'target', {
       target: 'mvoice',
@@ -208,6 +223,13 @@ export function evicting(now: number): Told {
 export function stuck(now: number): Told {
   const told = evicting(now);
   hold(told, 'mvoice', { residency: 'stuck', loaded: true });
+  const [first, ...others] = told.status.jobs as object[];
+  const text =
+    'no room that we could make: needs 9,800 MiB, 960 MiB can be had now; held by mvoice 4,310 MiB; given up in 24 s';
+  told.status.jobs = [
+    { ...first, expected_wait_ms: null, reason: { ...RELEASE, code: 'no_room', text } },
+    ...others.map((each) => ({ ...each, expected_wait_ms: null })),
+  ];
   told.history.push(
     line(now - 1000, 'target', {
       target: 'mvoice',

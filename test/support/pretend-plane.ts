@@ -152,3 +152,13 @@ export class PretendPlane {
 function isJob(value: unknown, id: string): boolean {
   return typeof value === 'object' && value !== null && 'id' in value && value.id === id;
 }
+
+export async function withPlane(scene: Scene, use: (plane: PretendPlane) => Promise<void>): Promise<void> {
+  const plane = new PretendPlane(scene);
+  await plane.open();
+  try {
+    await use(plane);
+  } finally {
+    await plane.close();
+  }
+}

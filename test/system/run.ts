@@ -20,6 +20,8 @@ interface Suite {
   readonly shows: string;
   readonly needs: readonly Need[];
   readonly needsRoot: boolean;
+  /** Files beside the one of its name. */
+  readonly more?: readonly string[];
 }
 
 const need = (program: string, debianPackage: string): Need => ({ program, debianPackage });
@@ -39,7 +41,8 @@ const SUITES: readonly Suite[] = [
   },
   {
     name: 'page',
-    shows: 'the page in a real browser, each of its states, and its pictures in docs/screenshots',
+    shows: 'the page in a real browser: each of its states, its keys, and a story told by the demo',
+    more: ['page-keys', 'page-demo'],
     needs: [need('chromium', 'chromium')],
     needsRoot: false,
   },
@@ -96,8 +99,10 @@ function lacks(suite: Suite): string[] {
 }
 
 async function runSuite(suite: Suite): Promise<boolean> {
-  const file = fileURLToPath(new URL(`./${suite.name}.test.js`, import.meta.url));
-  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', file], {
+  const files = [suite.name, ...(suite.more ?? [])].map((name) =>
+    fileURLToPath(new URL(`./${name}.test.js`, import.meta.url)),
+  );
+  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', ...files], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const [status] = await once(child, 'exit');

@@ -1,6 +1,8 @@
 /** `mgpu status`: what a person reads, in 80 columns, from a real control plane. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { JsonView } from '../../src/cli/json-view.js';
+import { statusLines } from '../../src/cli/status-view.js';
 import { consumerId, jobId } from '../../src/core/vocabulary.js';
 import { type MgpuResult, runMgpu, startMgpu } from '../support/mgpu-process.js';
 import { openControl } from '../support/open-control.js';
@@ -97,6 +99,22 @@ test('the sentence, the card, the queue with reasons and the consumers', async (
   assert.match(result.stdout, /^ollama +up +— +— +1 +0 +31 +0 +0\.9 +2\.1 +4\.0 s$/m);
   assert.match(result.stdout, /^mvoice +down +— +— +0 +1 +0 +0 +— +— +—$/m);
   assert.match(result.stdout, /^mvoice: connection refused at 127\.0\.0\.1:8766$/m);
+});
+
+test('in a wide terminal a reason stands beside its job, as far as it fits, and below it', () => {
+  const job = {
+    id: 'j_bbbbbbbbbbbbbbbbbbbb',
+    consumer: 'comfyui',
+    state: 'waiting',
+    position: 1,
+    waited_ms: 9000,
+    reason: { code: 'no_room', text: `no room that we could make: ${'held by somebody, '.repeat(6)}given up in 24 s` },
+  };
+  const lines = statusLines(new JsonView({ jobs: [job], consumers: {} }), 140);
+  const at = lines.findIndex((line) => /^ {3}1 j_b{20} comfyui +waits 9\.0 s {2}no room that we could make/.test(line));
+  assert.ok(at !== -1, lines.join('\n'));
+  assert.match(lines[at + 1] ?? '', /^ {80}\S/);
+  for (const line of lines) assert.ok(line.length <= 140, line);
 });
 
 test('what is unknown is a dash, never 0', async (t) => {

@@ -52,6 +52,7 @@ test('a job that ended is found with its times, its end and what it waited for',
         at: '2026-11-25T08:00:03.000Z',
         code: 'turn_busy',
         text: 'waiting for comfyui, which has had the card for 3 s',
+        waits_for: 'comfyui',
         holder: 'j_0',
       },
     ],
@@ -66,6 +67,8 @@ test('the list has what runs, what waits, then what ended, the newest first', as
     JSON.parse((await call(port, `/v1/jobs${query}`)).text).jobs.map((job: { id: string }) => job.id);
   assert.deepEqual(await idsOf(''), ['j_run', 'j_a', 'j_b', 'j_3', 'j_2', 'j_1']);
   assert.deepEqual(await idsOf('?limit=1'), ['j_run', 'j_a', 'j_3']);
+  assert.deepEqual(await idsOf('?limit=1&ended=0'), ['j_run', 'j_a']);
+  assert.equal((await call(port, '/v1/jobs?ended=-1')).status, 400);
   for (const bad of ['0', 'many', '5001', '1.5']) {
     assert.equal((await call(port, `/v1/jobs?limit=${bad}`)).status, 400, bad);
   }

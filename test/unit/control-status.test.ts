@@ -227,6 +227,7 @@ test('status says exactly what the contract says, in its names and units', async
         reason: {
           code: 'turn_busy',
           text: 'waiting for mvoice, which has had the card for 8 s',
+          waits_for: 'mvoice',
           holder: 'j_run',
         },
       },

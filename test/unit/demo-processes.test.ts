@@ -80,7 +80,7 @@ test('the daemon gets a configuration of all four and a PATH with the pretend nv
       assert.notEqual(pid, process.pid);
       assert.equal((await fetch(name === 'comfyui' ? `${url}/prompt` : url)).status, name === 'mvoice' ? 404 : 200);
     }
-    assert.ok(printed.startsWith(`mGPUmanager listens on ${demo.url}\n`), 'the address comes first');
+    assert.ok(printed.startsWith(`The page: ${demo.url}/ui/\n`), "the page's address comes first");
     const apps = await new Promise((resolve) => {
       execFile(
         'nvidia-smi',

@@ -4,7 +4,7 @@ import { asked } from '../../dashboard/src/data/consequence.js';
 import { readHappening } from '../../dashboard/src/data/happening.js';
 import { sentenceOf } from '../../dashboard/src/data/sentence.js';
 import { readStatus } from '../../dashboard/src/data/wire.js';
-import { span } from '../../dashboard/src/data/words.js';
+import { inGib, span, withoutIds } from '../../dashboard/src/data/words.js';
 import { World } from '../../dashboard/src/data/world.js';
 import { blocksOf, sum } from '../../dashboard/src/parts/blocks.js';
 import { lifeOf } from '../../dashboard/src/parts/life.js';
@@ -70,10 +70,56 @@ test('the sentence tells the worst first, and what to do', () => {
   assert.match(calm?.text ?? '', /nothing waits/);
   assert.equal(
     busy?.text,
-    'ollama is answering with qwen3:8b. 3 jobs wait: comfyui needs 7.5 GiB more, whisper-server in about 40 s.',
+    'ollama is answering with qwen3:8b. 3 jobs wait: comfyui waits until ollama/qwen3:8b has finished (about 14 s); whisper-server goes after comfyui (about 40 s); the request for mvoice is still arriving.',
   );
   assert.match(down?.text ?? '', /^mvoice does not answer on 127\.0\.0\.1:8766 since \d\d:\d\d \(connection refused/);
   assert.match(down?.text ?? '', /Look at its log, or start it\.$/);
+});
+
+test('the sentence says for each reason what must happen first, and who has to do it', () => {
+  const now = Date.now();
+  const said = (code: string, more: object = {}): string => {
+    const told = scenes.calm(now);
+    const reason = { code, text: '', waits_for: 'mvoice', ...more };
+    told.status.jobs = [scenes.job('j_1', { consumer: 'comfyui', model: null, queued_at: iso(now), reason })];
+    return sentenceOf(worldOf(told)).text.replace('Nothing runs. 1 job waits: ', '');
+  };
+  const room = { need_mib: 9800, free_mib: 960 };
+  assert.equal(said('turn_busy'), 'comfyui waits until mvoice has finished.');
+  assert.equal(said('behind'), 'comfyui goes after mvoice.');
+  assert.equal(said('unverified', room), 'comfyui needs 8.6 GiB more, mvoice is giving its memory back.');
+  assert.equal(said('no_room', room), 'comfyui needs 8.6 GiB more, held by mvoice.');
+  assert.equal(said('load_queue'), 'comfyui waits while mvoice is loaded or unloaded.');
+  assert.equal(said('load_queue', { waits_for: 'comfyui' }), 'comfyui is being loaded or unloaded.');
+  assert.match(said('foreign_work', room), /mvoice works for somebody who did not come through here/);
+  assert.equal(said('taking_in'), 'the request for comfyui is still arriving.');
+  // A newer daemon's reason, and an older daemon's, are no riddle.
+  assert.equal(said('eclipse', room), 'comfyui needs 8.6 GiB more.');
+  assert.equal(said('turn_busy', { waits_for: null }), 'comfyui waits for its turn.');
+});
+
+test('a model that leaves takes its memory from its consumer at once, and the consumer shows its busiest one', () => {
+  const world = worldOf(scenes.calm(Date.now()));
+  const before = world.status?.consumers.ollama;
+  const model = before?.models.find(({ residency }) => residency === 'resident');
+  assert.ok(before && model);
+  const move = (to: string) => {
+    const told = readHappening('target', { at: iso(world.now()), target: `ollama/${model.name}`, from: '', to });
+    assert.ok(told);
+    world.takeHappening(told);
+    return world.status?.consumers.ollama;
+  };
+  assert.equal(move('evicting')?.residency, 'evicting');
+  const after = move('absent');
+  assert.equal(after?.gpu_resident_mib, (before.gpu_resident_mib ?? 0) - (model.gpu_resident_mib ?? 0));
+  assert.equal(after?.models.find(({ name }) => name === model.name)?.gpu_resident_mib, null);
+  assert.equal(after?.residency, 'resident');
+});
+
+test("amounts in the daemon's words become GiB, and numbers of jobs give way to names", () => {
+  const text = 'evicted for j_0123abc (comfyui), which needs 9,800 MiB where 960 MiB can be had';
+  assert.equal(inGib(withoutIds(text)), 'evicted for comfyui, which needs 9.6 GiB where 0.9 GiB can be had');
+  assert.equal(withoutIds('behind comfyui (j_0123abc), for which'), 'behind comfyui, for which');
 });
 
 test('what fills a card adds up to the card', () => {

@@ -11,8 +11,8 @@ import type { World } from './world.js';
 const REFRESH_AFTER_EVENT_MS = 2000;
 /** and at least so often. */
 const REFRESH_ALWAYS_MS = 10_000;
-/** All waiting jobs, where a snapshot shows the first hundred only. */
-const FULL_QUEUE_EVERY_MS = 20_000;
+/** All waiting jobs, where a snapshot shows the first hundred only: events tell who comes and goes meanwhile. */
+const FULL_QUEUE_EVERY_MS = 60_000;
 const RETRY_MS = [1000, 2000, 4000, 8000, 15_000];
 const FIRST_STRETCH_MS = 12 * 60_000;
 const MOST_STRETCH_MS = 3_600_000;
@@ -24,6 +24,7 @@ export class Live {
   #source: EventSource | null = null;
   #retries = 0;
   #refreshTimer: number | null = null;
+  #refreshDueAt = 0;
   #refreshing = false;
   #turn: Promise<boolean> = Promise.resolve(true);
   #fullQueueAt = 0;
@@ -93,8 +94,14 @@ export class Live {
     this.#onChange();
   }
 
+  /** The earlier of two wishes holds. */
   #refreshSoon(waitMs: number): void {
-    if (this.#refreshTimer !== null) return;
+    const dueAt = performance.now() + waitMs;
+    if (this.#refreshTimer !== null) {
+      if (this.#refreshDueAt <= dueAt) return;
+      clearTimeout(this.#refreshTimer);
+    }
+    this.#refreshDueAt = dueAt;
     this.#refreshTimer = window.setTimeout(() => {
       this.#refreshTimer = null;
       if (!document.hidden && this.#source !== null) void this.refresh();
@@ -133,7 +140,7 @@ export class Live {
     this.#fullQueueAt = Date.now();
     this.#onChange();
     this.#meanwhile = [];
-    this.#world.takeJobs(readJobs(await ask('/v1/jobs?limit=5000')), this.#meanwhile);
+    this.#world.takeJobs(readJobs(await ask('/v1/jobs?limit=5000&ended=0')), this.#meanwhile);
   }
 
   async #whoami(): Promise<void> {

@@ -2,12 +2,13 @@
  * The one sentence on top: is it working, what has the card, who waits for what. Made from what the page knows and
  * nothing else; the worst comes first.
  */
-import type { Consumer, Job, Status } from './wire.js';
-import { count, gib, hostOf, list, span, targetName, timeOfDay, wholeSpan } from './words.js';
+import type { Consumer, Job, Reason, Status } from './wire.js';
+import { count, gib, hostOf, list, targetName, timeOfDay, wholeSpan } from './words.js';
 import type { World } from './world.js';
 
 export interface Sentence {
-  readonly mood: 'calm' | 'busy' | 'trouble';
+  /** `past`: contact was lost, it tells how things stood. */
+  readonly mood: 'calm' | 'busy' | 'trouble' | 'past';
   readonly text: string;
   /** What goes on beside the trouble; empty: nothing. */
   readonly more: string;
@@ -24,10 +25,13 @@ export function sentenceOf(world: World): Sentence {
     return { mood: contact.kind === 'lost' ? 'trouble' : 'calm', text, more: '' };
   }
   const work = workText(world, status);
+  if (contact.kind === 'lost') return { mood: 'past', text: work.text, more: '' };
   const troubles = troublesOf(world, status);
   const [first] = troubles;
   if (first === undefined) return { mood: work.busy ? 'busy' : 'calm', text: work.text, more: '' };
-  const others = troubles.length === 1 ? '' : `${count(troubles.length - 1, 'further trouble')} below. `;
+  const [, second] = troubles;
+  const others =
+    second === undefined ? '' : troubles.length === 2 ? `${second} ` : `${troubles.length - 1} more troubles below. `;
   return { mood: 'trouble', text: first, more: `${others}${work.busy ? work.text : ''}`.trim() };
 }
 
@@ -53,8 +57,9 @@ function troublesOf(world: World, status: Status): string[] {
 function down(world: World, name: string, consumer: Consumer): string {
   const told = world.happenings.findLast((each) => each.event === 'consumer' && each.consumer === name);
   const since = told === undefined ? '' : ` since ${timeOfDay(told.at)}`;
-  const cause = consumer.health_error === null ? '' : ` (${consumer.health_error})`;
-  return `${name} does not answer on ${hostOf(consumer.url)}${since}${cause}. Look at its log, or start it.`;
+  const host = hostOf(consumer.url);
+  const cause = consumer.health_error === null ? '' : ` (${consumer.health_error.replace(` at ${host}`, '')})`;
+  return `${name} does not answer on ${host}${since}${cause}. Look at its log, or start it.`;
 }
 
 function stuck(name: string, consumer: Consumer): string {
@@ -76,7 +81,14 @@ function reading({ gpu }: Status, now: number): string[] {
   if (age !== null && age <= STALE_MS) return [];
   if (age === null && gpu.error === null) return [];
   const cause = gpu.error === null ? '' : `: ${gpu.error}`;
-  return [`The card ${age === null ? 'cannot be read' : `has not been read for ${wholeSpan(age)}`}${cause}.`];
+  return [
+    `The card ${age === null ? 'cannot be read' : `has not been read for ${wholeSpan(age)}`}${cause}. Jobs go on with the sizes known so far.`,
+  ];
+}
+
+/** The places are the daemon's; what came after the last snapshot has none yet and stands last. */
+function inOrder(waiting: Job[]): Job[] {
+  return waiting.sort((a, b) => (a.position ?? Infinity) - (b.position ?? Infinity) || 0);
 }
 
 function draining({ scheduler }: Status): string {
@@ -90,10 +102,14 @@ function workText(world: World, status: Status): { readonly busy: boolean; reado
   const running = jobs.filter(({ state }) => state === 'running');
   const waiting = jobs.filter(({ state }) => state === 'waiting');
   const depth = Math.max(waiting.length, status.jobs_omitted > 0 ? status.scheduler.queue_depth : 0);
-  const moving = Object.entries(status.consumers).flatMap(([name, { residency }]) => movement(name, residency));
+  // What loads by its job is told by the job.
+  const working = new Set(running.map(({ consumer }) => consumer));
+  const moving = Object.entries(status.consumers).flatMap(([name, { residency }]) =>
+    working.has(name) ? [] : movement(name, residency),
+  );
   const parts = [...running.slice(0, 3).map(doing), ...moving];
   if (running.length > 3) parts.push(`${running.length - 3} more run`);
-  const waits = depth === 0 ? '' : ` ${count(depth, 'job waits', 'jobs wait')}${whatFor(waiting)}.`;
+  const waits = depth === 0 ? '' : ` ${count(depth, 'job waits', 'jobs wait')}${whatFor(inOrder(waiting), depth)}.`;
   if (parts.length === 0 && depth === 0) return { busy: false, text: quiet(status) };
   return { busy: true, text: `${parts.length === 0 ? 'Nothing runs.' : `${list(parts)}.`}${waits}` };
 }
@@ -116,22 +132,63 @@ function movement(name: string, residency: string): string[] {
   return [];
 }
 
-/** One clause a consumer, two at most. */
-function whatFor(waiting: readonly Job[]): string {
+const MOST_CLAUSES = 3;
+
+/** A clause for each target that is waited for, a few at most. */
+function whatFor(waiting: readonly Job[], depth: number): string {
   const clauses = new Map<string, string>();
+  let told = 0;
   for (const job of waiting) {
-    if (clauses.size === 2) break;
     const name = targetName(job.consumer, job.model);
-    if (!clauses.has(name)) clauses.set(name, clause(name, job));
+    if (!clauses.has(name)) {
+      if (clauses.size === MOST_CLAUSES) continue;
+      clauses.set(name, clause(name, job));
+    }
+    told += 1;
   }
-  return clauses.size === 0 ? '' : `: ${[...clauses.values()].join(', ')}`;
+  const others = depth - told;
+  const more = others <= 0 ? [] : [count(others, 'more', 'more')];
+  return clauses.size === 0 ? '' : `: ${[...clauses.values(), ...more].join('; ')}`;
 }
 
 function clause(name: string, { reason, expected_wait_ms: expectedMs }: Job): string {
-  const missing = reason?.need_mib != null && reason.free_mib !== null ? reason.need_mib - reason.free_mib : 0;
-  if (missing > 0) return `${name} needs ${gib(missing)} more`;
-  if (expectedMs !== null && expectedMs > 0) return `${name} in about ${span(Math.ceil(expectedMs / 1000) * 1000)}`;
-  return `${name} waits for its turn`;
+  const time =
+    expectedMs === null || expectedMs < 1000 ? '' : ` (about ${wholeSpan(Math.ceil(expectedMs / 1000) * 1000)})`;
+  if (reason?.code === 'taking_in') return `the request for ${name} is still arriving`;
+  return `${name} ${reason === null ? 'waits for its turn' : why(name, reason)}${time}`;
+}
+
+/** What must happen first, and who has to do it. */
+function why(name: string, reason: Reason): string {
+  const missing = reason.need_mib !== null && reason.free_mib !== null ? reason.need_mib - reason.free_mib : 0;
+  const needs = missing > 0 ? `needs ${gib(missing)} more` : 'needs room';
+  const other = reason.waits_for;
+  switch (reason.code) {
+    case 'state_unknown':
+      return 'waits for its first health check';
+    case 'measuring':
+      return 'goes next, once the card has been read';
+    case 'behind':
+      return other === null ? 'goes after another job' : `goes after ${other}`;
+    case 'turn_busy':
+    case 'draining':
+      return other === null ? 'waits for its turn' : `waits until ${other} has finished`;
+    case 'unverified':
+      return `${needs}, ${other ?? 'another'} is giving its memory back`;
+    case 'loading':
+    case 'load_queue':
+      return other === name ? 'is being loaded or unloaded' : `waits while ${other ?? 'another'} is loaded or unloaded`;
+    case 'foreign_work':
+      return `${needs}, but ${other ?? 'another'} works for somebody who did not come through here`;
+    case 'protected':
+      return `${needs}, ${other ?? 'another'} stays a moment`;
+    case 'no_room':
+      return `${needs}${other === null ? '' : `, held by ${other}`}`;
+    case 'cooling_down':
+      return 'failed to load and is tried again soon';
+    default:
+      return missing > 0 ? needs : 'waits for its turn';
+  }
 }
 
 function quiet(status: Status): string {
@@ -139,7 +196,8 @@ function quiet(status: Status): string {
   if (status.state === 'starting') return 'Starting: the services are being asked whether they are there.';
   const resident = entries.filter(([, { residency }]) => residency === 'resident').map(([name]) => name);
   const [card] = status.gpu.cards;
-  const free = card?.free_mib == null ? '' : ` ${gib(card.free_mib)} are free.`;
+  const spare = card?.free_mib == null ? null : card.free_mib - (card.claimed_mib ?? 0) - (status.gpu.reserve_mib ?? 0);
+  const free = spare === null ? '' : ` ${gib(Math.max(0, spare))} are free.`;
   const held = resident.length === 0 ? '' : ` ${list(resident)} ${resident.length === 1 ? 'is' : 'are'} on the card.`;
   return `All is well, nothing waits.${held}${free}`;
 }

@@ -1,7 +1,7 @@
 /** One thing that happened, as a sentence, with how much it matters. Keeps nothing. */
-import type { Happening } from './happening.js';
+import type { Happening, TargetMoved } from './happening.js';
 import type { Job } from './wire.js';
-import { list, span, splitTarget, targetName } from './words.js';
+import { inGib, list, span, splitTarget, targetName, withoutIds } from './words.js';
 
 export interface Told {
   readonly text: string;
@@ -19,7 +19,7 @@ export function tell(happening: Happening): Told | null {
     case 'job':
       return happening.change === 'ended' ? ended(happening.job) : null;
     case 'target':
-      return moved(happening.target, happening.to, happening.reason.text);
+      return moved(happening.target, happening.to, happening.reason);
     case 'out_of_memory':
       return {
         text: `${happening.target} ran out of GPU memory: ${happening.message}`,
@@ -82,10 +82,13 @@ const MOVES: Readonly<Record<string, readonly [string, string]>> = {
   stuck: ['does not give its memory back', '!'],
 };
 
-function moved(target: string, to: string, why: string): Told {
+function moved(target: string, to: string, { text: why }: TargetMoved['reason']): Told {
   const [what, mark] = MOVES[to] ?? [`is ${to}`, '·'];
-  const text = `${target} ${what}${why === '' ? '' : `: ${why}`}`;
-  return { text, consumer: splitTarget(target).consumer, job: null, tone: to === 'stuck' ? 'bad' : 'moved', mark };
+  const job = /\bj_\w+/.exec(why)?.[0] ?? null;
+  // A load's job has the same target: its link says enough.
+  const cause = /^loaded for j_\w+$/.test(why) ? '' : inGib(withoutIds(why));
+  const text = `${target} ${what}${cause === '' ? '' : `: ${cause}`}`;
+  return { text, consumer: splitTarget(target).consumer, job, tone: to === 'stuck' ? 'bad' : 'moved', mark };
 }
 
 function health(consumer: string, now: string, error: string | null): Told {

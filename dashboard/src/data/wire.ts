@@ -14,6 +14,7 @@ const reasonSchema = z.object({
   code: z.string(),
   text: z.string(),
   holder: textOrNull,
+  waits_for: textOrNull,
   need_mib: numberOrNull,
   free_mib: numberOrNull,
 });

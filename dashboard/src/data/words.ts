@@ -6,6 +6,16 @@ export function gib(mib: number | null): string {
   return mib === null ? UNKNOWN : `${(mib / 1024).toFixed(1)} GiB`;
 }
 
+/** Amounts in the daemon's sentences, as this page writes them. */
+export function inGib(text: string): string {
+  return text.replace(/(\d[\d,]*) MiB/g, (_, amount: string) => gib(Number(amount.replaceAll(',', ''))));
+}
+
+/** The name says more than the number of a job whose link is elsewhere: `comfyui (j_…)`, `j_… (comfyui)`. */
+export function withoutIds(text: string): string {
+  return text.replace(/ \(j_\w+\)/g, '').replace(/j_\w+ \(([^)]*)\)/g, '$1');
+}
+
 /** `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d`. */
 export function span(ms: number | null): string {
   if (ms === null) return UNKNOWN;
@@ -22,6 +32,14 @@ export function span(ms: number | null): string {
 /** For what is drawn again every second: no tenths that flicker. */
 export function wholeSpan(ms: number | null): string {
   return ms === null ? UNKNOWN : ms < 9950 ? `${Math.max(0, Math.floor(ms / 1000))} s` : span(ms);
+}
+
+/** The largest unit alone: beside a minute, seconds are noise. */
+export function roughSpan(ms: number): string {
+  if (ms < 60_000) return wholeSpan(ms);
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
 }
 
 function joined(large: number, largeUnit: string, small: number, smallUnit: string): string {
@@ -55,7 +73,8 @@ export function utc(at: number): string {
 }
 
 export function ago(at: number | null, now: number): string {
-  return at === null ? UNKNOWN : now - at < 2000 ? 'just now' : `${wholeSpan(now - at)} ago`;
+  if (at === null) return UNKNOWN;
+  return now - at < 2000 ? 'just now' : `${roughSpan(now - at)} ago`;
 }
 
 export const momentOf = (iso: string | null): number | null => (iso === null ? null : Date.parse(iso));

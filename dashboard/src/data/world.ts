@@ -4,6 +4,7 @@
  */
 import type { Happening, Stretch } from './happening.js';
 import type { Job, Status, Whoami } from './wire.js';
+import { splitTarget } from './words.js';
 
 /** About a day of a busy machine; the oldest go first. */
 const MOST_HAPPENINGS = 40_000;
@@ -95,8 +96,24 @@ export class World {
     this.#changeConsumer(name, { health, health_error: error });
   }
 
+  /** What left holds nothing that is known until the next snapshot says what stayed behind. */
   #takeResidency(target: string, residency: string): void {
-    if (!target.includes('/')) this.#changeConsumer(target, { residency });
+    const change =
+      residency === 'absent' || residency === 'parked' ? { residency, gpu_resident_mib: null } : { residency };
+    const { consumer, model } = splitTarget(target);
+    const known = this.status?.consumers[consumer];
+    if (model === null || known === undefined) {
+      this.#changeConsumer(consumer, change);
+      return;
+    }
+    const left = known.models.find(({ name }) => name === model)?.gpu_resident_mib ?? 0;
+    const models = known.models.map((each) => (each.name === model ? { ...each, ...change } : each));
+    const rest = known.gpu_resident_mib === null ? null : Math.max(0, known.gpu_resident_mib - left);
+    this.#changeConsumer(consumer, {
+      models,
+      residency: busiest(models),
+      ...('gpu_resident_mib' in change ? { gpu_resident_mib: rest } : {}),
+    });
   }
 
   #changeConsumer(name: string, change: Partial<Status['consumers'][string]>): void {
@@ -124,6 +141,13 @@ export class World {
     this.happenings = [];
     this.knownFrom = null;
   }
+}
+
+const BUSIEST_FIRST = ['loading', 'evicting', 'stuck', 'resident', 'unknown', 'parked'];
+
+/** A consumer with models shows its busiest one's residency. */
+function busiest(models: readonly { readonly residency: string }[]): string {
+  return BUSIEST_FIRST.find((residency) => models.some((model) => model.residency === residency)) ?? 'absent';
 }
 
 /** The reading's age is exact; the uptime is whole seconds. */

@@ -30,7 +30,11 @@ export function App({ world, loadHistory }: AppProps) {
     return () => clearTimeout(timer);
   }, [said]);
 
-  const shared: Shared = { world, now: world.now(), go, want: setAction, loadHistory };
+  const want = (wanted: Action): void => {
+    setSaid('');
+    setAction(wanted);
+  };
+  const shared: Shared = { world, now: world.now(), go, want, loadHistory };
   const job = /^\/ui\/jobs\/([^/]+)$/.exec(path)?.[1];
   return (
     <>

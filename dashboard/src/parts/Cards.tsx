@@ -52,7 +52,7 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
         <span>
           <strong>{gib(card.used_mib)}</strong> of {gib(card.total_mib)}
         </span>
-        <span>{figure(card.utilization_pct, '% in use')}</span>
+        <span>GPU {figure(card.utilization_pct, ' %')}</span>
         <span>{figure(card.temperature_c, ' °C')}</span>
         <span>{figure(card.power_w, ' W')}</span>
         {staleMs !== null && <span class="age">reading is {wholeSpan(staleMs)} old</span>}
@@ -61,7 +61,7 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
         {blocks.map((block) => (
           <li
             key={`${block.kind} ${block.name}`}
-            class={`block ${block.kind}`}
+            class={`block ${block.kind} ${block.going ?? ''}`}
             data-colour={block.colour === null ? undefined : block.colour % 10}
             style={{ flexGrow: block.mib / total }}
           >
@@ -71,16 +71,24 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
               aria-label={said(block)}
               onClick={() => pick(`${block.kind} ${block.name}`)}
             >
-              <span class="block-name">{block.name}</span> <span class="block-size">{gib(block.mib)}</span>
+              <span class="block-name">{block.name}</span>{' '}
+              <span class="block-size">
+                {gib(block.mib)}
+                {block.going !== null && `, ${block.going}`}
+              </span>
             </button>
           </li>
         ))}
       </ul>
       <ul class="legend" aria-hidden="true">
-        {blocks.map((block) => (
+        {blocks.filter(isWorthNaming).map((block) => (
           <li key={`${block.kind} ${block.name}`} class={block === shown ? 'picked' : ''}>
-            <i class={`block ${block.kind}`} data-colour={block.colour === null ? undefined : block.colour % 10} />
+            <i
+              class={`block ${block.kind} ${block.going ?? ''}`}
+              data-colour={block.colour === null ? undefined : block.colour % 10}
+            />
             {block.name} <b>{gib(block.mib)}</b>
+            {block.going !== null && <small> {block.going}</small>}
             {block.source !== null && block.source !== 'measured' && <small> {block.source}</small>}
           </li>
         ))}
@@ -89,7 +97,10 @@ function CardBar({ status, card, staleMs }: { status: Status; card: Card; staleM
   );
 }
 
-const figure = (value: number | null, unit: string): string =>
-  value === null ? UNKNOWN : `${Math.round(value)}${unit}`;
+/** Less is written as 0.0 GiB, which says nothing. */
+const isWorthNaming = ({ mib }: Block): boolean => mib >= 52;
 
-const said = ({ name, mib, source }: Block): string => `${name} ${gib(mib)}${source === null ? '' : `, ${source}`}`;
+const figure = (value: number | null, unit: string): string => `${value === null ? UNKNOWN : Math.round(value)}${unit}`;
+
+const said = ({ name, mib, source, going }: Block): string =>
+  [`${name} ${gib(mib)}`, going, source].filter((part) => part !== null).join(', ');

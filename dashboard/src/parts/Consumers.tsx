@@ -97,7 +97,7 @@ const RESIDENCY: Readonly<Record<string, string>> = {
   absent: 'off the card',
   loading: 'loading',
   resident: 'on the card',
-  evicting: 'leaving the card',
+  evicting: 'leaving',
   stuck: 'stuck',
   parked: 'parked',
 };

@@ -8,6 +8,7 @@ const MOODS = {
   calm: { word: 'Calm', path: 'M5 12.5l4.5 4.5L19 7.5' },
   busy: { word: 'Busy', path: 'M8 5.5v13l11-6.5z' },
   trouble: { word: 'Trouble', path: 'M12 4.5v9.5M12 18.2v.6' },
+  past: { word: 'Last known', path: 'M12 4a8 8 0 1 1 0 16a8 8 0 1 1 0-16M12 8.5v4l2.5 1.5' },
 } as const;
 
 export function Headline({ shared }: { shared: Shared }) {
@@ -42,7 +43,7 @@ export function TopBar({ shared }: { shared: Shared }) {
       <p class="about">
         <span class={`contact ${world.contact.kind}`}>{CONTACT[world.contact.kind]}</span>
         {status !== null && <span>{status.policy}</span>}
-        {status !== null && <span>up {wholeSpan(status.uptime_s * 1000)}</span>}
+        {status !== null && world.contact.kind !== 'lost' && <span>up {wholeSpan(status.uptime_s * 1000)}</span>}
         {status !== null && <span>{status.version}</span>}
       </p>
       {mayOperate(shared) && status !== null && (

@@ -64,7 +64,9 @@ function Life({ shared, job }: { shared: Shared; job: Job }) {
             class={`piece ${phase.kind}`}
             style={{ flexGrow: (phase.to - phase.from) / total }}
           >
-            <b>{phase.title}</b> {span(phase.to - phase.from)}
+            <span class="piece-text">
+              <b>{phase.title}</b> {span(phase.to - phase.from)}
+            </span>
           </span>
         ))}
       </div>

@@ -1,13 +1,14 @@
 /** The queue: what runs, then what waits, each with its reason in words. */
 import type { Job, Status } from '../data/wire.js';
-import { count, span, UNKNOWN, wholeSpan } from '../data/words.js';
+import { count, inGib, roughSpan, UNKNOWN, wholeSpan, withoutIds } from '../data/words.js';
 import { jobPath, Link } from './Link.js';
 import { colourOf, mayOperate, type Shared } from './state.js';
 import { useNarrow } from './use-narrow.js';
 import { VirtualRows } from './virtual-rows.js';
 
-const ROW_HEIGHT = 48;
-const NARROW_ROW_HEIGHT = 92;
+/** As high as the style sheet makes a row that is scrolled. */
+const ROW_HEIGHT = 60;
+const NARROW_ROW_HEIGHT = 112;
 
 export function Queue({ shared, status }: { shared: Shared; status: Status }) {
   const narrow = useNarrow();
@@ -19,7 +20,7 @@ export function Queue({ shared, status }: { shared: Shared; status: Status }) {
       <div class="panel-head">
         <h2 id="queue-title">Queue</h2>
         <p class="note" role="status" aria-live="polite">
-          {running} running, {waiting} waiting
+          {running} running, {waiting.toLocaleString('en-US')} waiting
         </p>
       </div>
       {jobs.length === 0 ? (
@@ -57,7 +58,7 @@ function JobRow({ shared, job }: { shared: Shared; job: Job }) {
   return (
     <>
       <span class="age" title={`came ${wholeSpan(ageMs)} ago`}>
-        {wholeSpan(ageMs)}
+        {roughSpan(ageMs)}
       </span>
       <span class="what">
         <i class="dot" data-colour={colourOf(world, job.consumer)} aria-hidden="true" />
@@ -74,7 +75,7 @@ function JobRow({ shared, job }: { shared: Shared; job: Job }) {
       <span class="reason" title={reasonText(job)}>
         {reasonText(job)}
         {job.state === 'waiting' && job.expected_wait_ms !== null && (
-          <span class="expected"> about {span(Math.max(1000, job.expected_wait_ms))}</span>
+          <span class="expected"> (about {wholeSpan(Math.max(1000, job.expected_wait_ms))} more)</span>
         )}
       </span>
       <span class="action">
@@ -94,5 +95,5 @@ function JobRow({ shared, job }: { shared: Shared; job: Job }) {
 
 function reasonText({ state, answered, reason }: Job): string {
   if (state === 'running') return answered ? 'answered, still working' : 'running';
-  return reason?.text ?? UNKNOWN;
+  return reason === null ? UNKNOWN : inGib(withoutIds(reason.text));
 }

@@ -9,6 +9,8 @@ export interface Block {
   readonly mib: number;
   /** Where the number comes from, where that is not the reading. */
   readonly source: string | null;
+  /** It comes, goes, or should have gone; null: it stays. */
+  readonly going: 'loading' | 'leaving' | 'stuck' | null;
 }
 
 export function blocksOf(status: Status, card: Card): Block[] {
@@ -33,6 +35,8 @@ export function blocksOf(status: Status, card: Card): Block[] {
   return [...taken, ...nobody('free', 'free', rest - reserve), ...nobody('reserve', 'kept free', reserve)];
 }
 
+const GOING: Readonly<Record<string, Block['going']>> = { loading: 'loading', evicting: 'leaving', stuck: 'stuck' };
+
 function heldBy(name: string, consumer: Consumer, colour: number): Block[] {
   const models = consumer.models.flatMap((model): Block[] =>
     model.gpu_resident_mib === null || model.gpu_resident_mib === 0
@@ -44,6 +48,7 @@ function heldBy(name: string, consumer: Consumer, colour: number): Block[] {
             colour,
             mib: model.gpu_resident_mib,
             source: model.gpu_resident_source,
+            going: GOING[model.residency] ?? null,
           },
         ],
   );
@@ -51,15 +56,23 @@ function heldBy(name: string, consumer: Consumer, colour: number): Block[] {
   const rest = all - sum(models);
   if (rest <= 0) return models;
   const source = consumer.gpu_resident_source;
+  const going = GOING[consumer.residency] ?? null;
   const off = consumer.residency === 'absent' || models.length > 0;
   return [
     ...models,
-    { kind: off ? 'residue' : 'target', name: off ? `${name} residue` : name, colour, mib: rest, source },
+    {
+      kind: off ? 'residue' : 'target',
+      name: off ? `${name} residue` : name,
+      colour,
+      mib: rest,
+      source,
+      going: off ? null : going,
+    },
   ];
 }
 
 function nobody(kind: Block['kind'], name: string, mib: number | null): Block[] {
-  return mib === null || mib < 1 ? [] : [{ kind, name, colour: null, mib, source: null }];
+  return mib === null || mib < 1 ? [] : [{ kind, name, colour: null, mib, source: null, going: null }];
 }
 
 export const sum = (blocks: readonly { readonly mib: number }[]): number =>

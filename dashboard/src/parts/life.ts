@@ -1,7 +1,7 @@
 /** A job's life as a strip: taken in, waiting reason by reason, load, run, end. Pure. */
 import type { Happening } from '../data/happening.js';
 import type { Job } from '../data/wire.js';
-import { targetName } from '../data/words.js';
+import { inGib, targetName } from '../data/words.js';
 
 export interface Phase {
   readonly kind: 'taken-in' | 'waiting' | 'load' | 'run';
@@ -35,7 +35,7 @@ function waits(job: Job, from: number, to: number): Phase[] {
     return {
       kind: taking ? 'taken-in' : 'waiting',
       title: taking ? 'Taken in' : 'Waited',
-      text: reason.text,
+      text: inGib(reason.text),
       from: Date.parse(reason.at),
       to: next === undefined ? to : Date.parse(next.at),
     };

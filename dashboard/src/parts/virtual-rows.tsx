@@ -15,7 +15,7 @@ export interface VirtualRowsProps<T> {
 }
 
 export function VirtualRows<T>({ items, label, rowHeight, keyOf, row }: VirtualRowsProps<T>) {
-  const box = useRef<HTMLOListElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const scrolls = items.length > ALL_UP_TO;
   const inSight = scrolls ? Math.ceil(((box.current?.clientHeight ?? 480) || 480) / rowHeight) : items.length;
@@ -26,20 +26,23 @@ export function VirtualRows<T>({ items, label, rowHeight, keyOf, row }: VirtualR
     const element = box.current;
     if (element !== null && element.scrollTop !== top) setTop(element.scrollTop);
   });
+  // What scrolls can be reached by keys; what lies in the list's own room must not make the box grow.
+  const focus = scrolls ? ({ role: 'group', 'aria-label': label, tabIndex: 0 } as const) : {};
+  const room = { paddingTop: `${first * rowHeight}px`, paddingBottom: `${(items.length - last) * rowHeight}px` };
   return (
-    <ol
+    <div
       ref={box}
       class={`rows ${scrolls ? 'scrolls' : ''}`}
-      aria-label={label}
-      tabIndex={scrolls ? 0 : undefined}
-      style={{ paddingTop: `${first * rowHeight}px`, paddingBottom: `${(items.length - last) * rowHeight}px` }}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      {...focus}
     >
-      {items.slice(first, last).map((item, index) => (
-        <li key={keyOf(item)} class="row" aria-setsize={items.length} aria-posinset={first + index + 1}>
-          {row(item, first + index)}
-        </li>
-      ))}
-    </ol>
+      <ol aria-label={label} style={room}>
+        {items.slice(first, last).map((item, index) => (
+          <li key={keyOf(item)} class="row" aria-setsize={items.length} aria-posinset={first + index + 1}>
+            {row(item, first + index)}
+          </li>
+        ))}
+      </ol>
+    </div>
   );
 }

@@ -22,6 +22,7 @@ export function drawLane(
         [layout.right, top + height + 0.5],
       ]);
       for (const span of row.spans) drawResidency(context, layout, span, top, height, colour, theme);
+      drawWaits(context, layout, row.jobs, top, height, colour, now);
       for (const bar of row.jobs) drawJob(context, layout, bar, top, height, colour, now, theme);
       for (const point of row.points) drawPoint(context, layout, point, top, height, theme);
     }
@@ -101,7 +102,32 @@ function polygon(context: CanvasRenderingContext2D, path: readonly (readonly [nu
   context.closePath();
 }
 
-/** A thin line while it waits, a strong block while it runs. */
+/** A thin line while it waits; painted in one go, so that many that wait at once are no darker than one. */
+function drawWaits(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  bars: readonly JobBar[],
+  top: number,
+  height: number,
+  colour: string,
+  now: number,
+): void {
+  const middle = Math.round(top + height / 2);
+  context.fillStyle = colour;
+  context.globalAlpha = 0.55;
+  context.beginPath();
+  for (const bar of bars) {
+    const queued = xOf(layout, bar.queuedAt);
+    const length = xOf(layout, bar.from ?? endOf(bar, now)) - queued;
+    if (length > 1.5) context.rect(queued, middle - 0.5, length, 1.5);
+  }
+  context.fill();
+  context.globalAlpha = 1;
+}
+
+const endOf = ({ job, to }: JobBar, now: number): number => (job.state === 'ended' ? to : now);
+
+/** A strong block while it runs. */
 function drawJob(
   context: CanvasRenderingContext2D,
   layout: Layout,
@@ -112,15 +138,11 @@ function drawJob(
   now: number,
   theme: Theme,
 ): void {
-  const to = bar.job.state === 'ended' ? bar.to : now;
-  const middle = Math.round(top + height / 2);
-  const start = xOf(layout, bar.from ?? to);
-  context.fillStyle = colour;
-  context.globalAlpha = 0.55;
-  const queued = xOf(layout, bar.queuedAt);
-  if (start - queued > 1.5) context.fillRect(queued, middle - 0.5, start - queued, 1.5);
-  context.globalAlpha = 1;
   if (bar.from === null) return;
+  const to = endOf(bar, now);
+  const middle = Math.round(top + height / 2);
+  const start = xOf(layout, bar.from);
+  context.fillStyle = colour;
   const width = Math.max(2, xOf(layout, to) - start);
   context.beginPath();
   context.roundRect(start, top + 4, width, height - 8, Math.min(3, width / 2));
