@@ -53,7 +53,7 @@ export const automatic1111: Adapter = {
 
   async ask(consumer) {
     try {
-      return { loaded: null, foreignWork: (await isBusy(consumer)) ? 1 : 0 };
+      return { loaded: null, work: (await isBusy(consumer)) ? 1 : 0 };
     } catch {
       // Its waiting jobs hold the threads that would answer: its silence proves nothing.
       return null;
