@@ -99,7 +99,6 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
     routes: { tts: 'mvoice', stt: 'whisper-server', llm: 'ollama', image: 'comfyui' },
     audio_proxy: 'mvoice',
     gpu: { source: 'nvidia-smi' },
-    // What the daemon has to warn of is the demo's own making, and would come before the page's address.
     log: { level: 'error' },
     state_dir: stateDir,
     consumers: {
