@@ -103,7 +103,8 @@ async function addDemo(program: Command): Promise<void> {
   const { demoCommand } = await import('./demo.js');
   const { startDaemon } = await import('../main.js');
   const { createLog } = await import('../runtime/log.js');
-  const log = createLog({ level: 'warn' });
+  // What the daemon has to warn of is the demo's own making, and would come before the page's address.
+  const log = createLog({ level: 'error' });
   const demo = demoCommand({
     startDaemon: ({ configFile, env: demoEnv }) => startDaemon({ source: { file: configFile }, env: demoEnv, log }),
     env,

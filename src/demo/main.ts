@@ -103,7 +103,6 @@ function demoConfiguration(options: DemoOptions, members: readonly FleetMember[]
     audio_proxy: 'mvoice',
     aliases: { 'whisper-1': 'whisper-server', 'tts-1': 'mvoice', 'dall-e-3': 'comfyui/demo-xl' },
     gpu: { source: 'nvidia-smi' },
-    // What the daemon has to warn of is the demo's own making, and would come before the page's address.
     log: { level: 'error' },
     state_dir: stateDir,
     consumers: {

@@ -81,9 +81,8 @@ function reading({ gpu }: Status, now: number): string[] {
   if (age !== null && age <= STALE_MS) return [];
   if (age === null && gpu.error === null) return [];
   const cause = gpu.error === null ? '' : `: ${gpu.error}`;
-  return [
-    `The card ${age === null ? 'cannot be read' : `has not been read for ${wholeSpan(age)}`}${cause}. Jobs go on with the sizes known so far.`,
-  ];
+  if (age === null) return [`The card cannot be read${cause}.`];
+  return [`The card has not been read for ${wholeSpan(age)}${cause}. Jobs go on with the sizes known so far.`];
 }
 
 /** The places are the daemon's; what came after the last snapshot has none yet and stands last. */
