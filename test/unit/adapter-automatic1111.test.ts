@@ -21,12 +21,12 @@ test('unloaded while it rests, never under a job; loaded by the call that brings
   const { service, consumer, paint } = await open(t, 1);
   const job = paint();
   await service.until(() => service.work.length === 1);
-  assert.deepEqual(await automatic1111.ask?.(consumer), { loaded: null, foreignWork: 1 });
+  assert.deepEqual(await automatic1111.ask?.(consumer), { loaded: null, work: 1 });
   await assert.rejects(automatic1111.unload?.(null, consumer, 2000) ?? Promise.resolve(), /is at work/);
   assert.equal(asked(service, 'unload-checkpoint'), 0);
   await automatic1111.brokenOff(null, consumer);
   await job;
-  assert.deepEqual(await automatic1111.ask?.(consumer), { loaded: null, foreignWork: 0 });
+  assert.deepEqual(await automatic1111.ask?.(consumer), { loaded: null, work: 0 });
   await automatic1111.unload?.(null, consumer, 2000);
   await automatic1111.load?.(null, consumer, 10_000);
   assert.deepEqual([asked(service, 'unload-checkpoint'), asked(service, 'reload-checkpoint')], [1, 1]);
