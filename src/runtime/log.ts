@@ -79,24 +79,28 @@ function canHoldSecret(fields: object): boolean {
   return false;
 }
 
-/** What is longer than this goes out at once. Bytes. */
-const MOST_HELD_BYTES = 8 * 1024;
+/** What is longer than this goes out at once. Characters. */
+const MOST_HELD = 8 * 1024;
+/** What a stdout that takes nothing may keep in memory; what comes then is dropped. Bytes. */
+const MOST_UNWRITTEN_BYTES = 1024 * 1024;
 
 /** A call of the system for all lines of one turn: under load it costs more than the lines themselves. */
 function onceATurn(): DestinationStream {
-  const stdout = fileDestination({ dest: STDOUT, sync: true, minLength: MOST_HELD_BYTES });
-  let isDue = false;
+  const stdout = fileDestination({ dest: STDOUT, sync: true, maxLength: MOST_UNWRITTEN_BYTES });
+  // A full disk or a reader that left costs the log, never the broker; there is nowhere left to tell it.
+  stdout.on('error', () => {});
+  let held = '';
   const flush = () => {
-    isDue = false;
-    stdout.flushSync();
+    const lines = held;
+    held = '';
+    if (lines !== '') stdout.write(lines);
   };
   process.once('exit', flush);
   return {
     write(line) {
-      stdout.write(line);
-      if (isDue) return;
-      isDue = true;
-      setImmediate(flush);
+      if (held === '') setImmediate(flush);
+      held += line;
+      if (held.length > MOST_HELD) flush();
     },
   };
 }

@@ -140,6 +140,18 @@ test('one Ctrl-C that arrives twice is one', async (t) => {
   assert.equal(await serve.end, 0);
 });
 
+test('whoever read its log leaves: it goes on, and ends well', async (t) => {
+  const mvoice = await startMvoice({ speed: 50 });
+  t.after(() => mvoice.close());
+  const { serve, url } = await startServe(t, ['--config', await fileWith(t, configFor(mvoice.url))]);
+  serve.child.stdout?.destroy();
+  // Each has a line of the log at its end.
+  for (let job = 0; job < 3; job += 1) assert.equal((await (await speak(url)).arrayBuffer()).byteLength > 0, true);
+  assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  serve.child.kill('SIGTERM');
+  assert.equal(await serve.end, 0);
+});
+
 test('SIGHUP reads the file again, and its log level counts', async (t) => {
   const { url } = await openService(t);
   const file = await fileWith(t, configFor(url));

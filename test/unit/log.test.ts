@@ -1,5 +1,8 @@
 /** The log: one JSON line a fact, readable on a terminal, and never a key. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { createLog } from '../../src/runtime/log.js';
 
@@ -54,4 +57,35 @@ test('on a terminal a line is for people', () => {
   const destination = new Lines();
   createLog({ level: 'info', destination, pretty: true }).info({ job: 'j_1' }, 'job done');
   assert.match(destination.written.join(''), /\d\d:\d\d:\d\d.*INFO.*job done.*"job":"j_1"/);
+});
+
+/** A process whose stdout is `out` ("pipe": read to its end), and which logs as the daemon does. */
+async function runLogger(script: string, out: 'pipe' | number): Promise<{ code: number | null; text: string }> {
+  const module = new URL('../../src/runtime/log.js', import.meta.url).href;
+  const source = `const { createLog } = await import('${module}'); const log = createLog({ level: 'info', pretty: false }); ${script}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['ignore', out, 'inherit'],
+    // A log that waits for its stdout would block its process for good.
+    timeout: 20_000,
+  });
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const [code] = await once(child, 'close');
+  return { code, text };
+}
+
+test('the last line before an end is not lost', async () => {
+  const { code, text } = await runLogger("log.info({}, 'first'); log.info({}, 'last'); process.exit(3);", 'pipe');
+  assert.equal(code, 3);
+  assert.match(text, /first[^\n]*\n[^\n]*last/);
+});
+
+test('a disk that is full costs the log, not its process', async (t) => {
+  const full = openSync('/dev/full', 'w');
+  t.after(() => closeSync(full));
+  const script =
+    "for (let line = 0; line < 1000; line += 1) log.info({}, 'x'.repeat(5000)); setImmediate(() => setImmediate(() => process.exit(3)));";
+  assert.equal((await runLogger(script, full)).code, 3);
 });
