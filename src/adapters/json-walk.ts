@@ -3,9 +3,9 @@
  * of base64, or a queue full of graphs, may lie around them. No validator: it notices what breaks the structure, not
  * every misspelt number. Never throws.
  */
+import { stringPart } from '../server/json-string.js';
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
@@ -135,26 +135,13 @@ export class JsonWalk {
     this.#textBytes = 0;
   }
 
-  /** Jumps from quote to quote: what lies between is not looked at byte by byte. */
   #takeString(chunk: Buffer, from: number): number {
-    let quote = chunk.indexOf(QUOTE, from);
-    while (quote !== -1 && this.#isEscaped(chunk, from, quote)) quote = chunk.indexOf(QUOTE, quote + 1);
-    const end = quote === -1 ? chunk.length : quote;
+    const { end, isClosed, escaped } = stringPart(chunk, from, this.#escaped);
+    this.#escaped = escaped;
     this.#keep(chunk.subarray(from, end));
-    if (quote === -1) {
-      this.#escaped = this.#isEscaped(chunk, from, chunk.length);
-      return chunk.length;
-    }
+    if (!isClosed) return end;
     this.#closeString();
-    return quote + 1;
-  }
-
-  #isEscaped(chunk: Buffer, from: number, at: number): boolean {
-    let start = at;
-    while (start > from && chunk[start - 1] === BACKSLASH) start -= 1;
-    const backslashes = at - start;
-    // All the way to the beginning of the chunk: what came before it counts too.
-    return start === from && this.#escaped ? backslashes % 2 === 0 : backslashes % 2 === 1;
+    return end + 1;
   }
 
   #keep(bytes: Buffer): void {

@@ -3,9 +3,9 @@
  * gigabyte of base64 may lie around them. As `JSON.parse` does, the last of equal names wins. What is malformed gives
  * whatever was found or nothing; it never throws.
  */
+import { stringPart } from './json-string.js';
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
@@ -134,26 +134,13 @@ export class MemberScanner {
     this.#start = this.#before + at;
   }
 
-  /** Jumps from quote to quote: what lies between is not looked at byte by byte. */
   #takeString(chunk: Buffer, from: number): number {
-    let quote = chunk.indexOf(QUOTE, from);
-    while (quote !== -1 && this.#isEscaped(chunk, from, quote)) quote = chunk.indexOf(QUOTE, quote + 1);
-    const end = quote === -1 ? chunk.length : quote;
-    this.#keep(chunk.subarray(from, end), quote === -1);
-    if (quote === -1) {
-      this.#escaped = this.#isEscaped(chunk, from, chunk.length);
-      return chunk.length;
-    }
-    this.#closeString(quote);
-    return quote + 1;
-  }
-
-  #isEscaped(chunk: Buffer, from: number, at: number): boolean {
-    let start = at;
-    while (start > from && chunk[start - 1] === BACKSLASH) start -= 1;
-    const backslashes = at - start;
-    // All the way to the beginning of the chunk: what came before it counts too.
-    return start === from && this.#escaped ? backslashes % 2 === 0 : backslashes % 2 === 1;
+    const { end, isClosed, escaped } = stringPart(chunk, from, this.#escaped);
+    this.#escaped = escaped;
+    this.#keep(chunk.subarray(from, end), !isClosed);
+    if (!isClosed) return end;
+    this.#closeString(end);
+    return end + 1;
   }
 
   #keep(bytes: Buffer, isCut: boolean): void {
