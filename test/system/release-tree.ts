@@ -2,7 +2,7 @@
  * A copy of this checkout with a configuration of its own, to deploy from: tests change what is in it, the checkout
  * stays as it is.
  */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Outcome, ROOT, runProgram } from './programs.js';
@@ -27,9 +27,10 @@ export interface ReleaseTree {
 export function openReleaseTree(shippedConfiguration: string): ReleaseTree {
   const folder = mkdtempSync(join(tmpdir(), 'mgpu-release-'));
   const copy = (name: string): void =>
-    cpSync(join(ROOT, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   for (const name of readdirSync(ROOT)) if (!NOT_COPIED.includes(name)) copy(name);
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  // Not a link: where make finds it older than the lock file, `npm ci` empties it first.
+  copy('node_modules');
   writeFileSync(join(folder, 'config/consumers.yaml'), shippedConfiguration);
   const environment = (account: ScratchAccount) => ({ ...process.env, SSH_OPTIONS: account.sshOptions });
   const entry = 'dist/src/cli/main.js';
