@@ -6,11 +6,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { listAt, textAt, valueAt } from '../support/json-value.js';
+import { listAt, textAt } from '../support/json-value.js';
 import { openStandIn } from '../support/stand-in.js';
 import { eventually, freePort, mustRun, ROOT, runProgram } from './programs.js';
 
 const SENTENCE = 'the quick brown fox';
+/** Promised to a newcomer. */
+const ADDRESS_BOUND_MS = 20_000;
 /** 16 bits, and no demo voice has fewer samples a second. */
 const HALF_A_SECOND_BYTES = 8_000;
 
@@ -28,6 +30,25 @@ function commandLine(pid: string): string {
   } catch {
     return ''; // It ended meanwhile.
   }
+}
+
+/** The lines that the demo prints below a comment. */
+function block(printed: string, comment: string): string {
+  const found = printed.split(/\n\n/).find((part) => part.trimStart().startsWith(`# ${comment}`));
+  return found ?? assert.fail(`no lines for "${comment}" in:\n${printed}`);
+}
+
+/** Runs them as a person would, in a shell. Returns what came out, piece by piece as it came. */
+async function pasteBlock(printed: string, comment: string, folder: string): Promise<readonly string[]> {
+  const shell = spawn('sh', ['-e', '-c', block(printed, comment)], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    signal: AbortSignal.timeout(60_000),
+  });
+  const pieces: string[] = [];
+  shell.stdout.setEncoding('utf8').on('data', (text: string) => pieces.push(text));
+  assert.deepEqual(await once(shell, 'close'), [0, null], pieces.join(''));
+  return pieces;
 }
 
 test('the packed tarball runs elsewhere', { timeout: 300_000 }, async (t) => {
@@ -65,7 +86,7 @@ test('the packed tarball runs elsewhere', { timeout: 300_000 }, async (t) => {
     assert.match(outcome.stderr, /wrong\.yaml:1:1 rotes: .*routes/);
   });
 
-  await t.test('the demo speaks, and leaves nothing behind', async (t) => {
+  await t.test('the demo does what its lines to paste say, and leaves nothing behind', async (t) => {
     // A group of its own, so that the interrupt reaches all of it, as Ctrl-C in a terminal does.
     const startedAt = performance.now();
     const demo = spawn('npx', ['--no', 'mgpu', 'demo', '--port', '0'], {
@@ -84,11 +105,12 @@ test('the packed tarball runs elsewhere', { timeout: 300_000 }, async (t) => {
     });
     const url = await eventually(
       'the demo prints its address',
-      60_000,
+      ADDRESS_BOUND_MS,
       async () => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0],
     );
-
     t.diagnostic(`address after ${Math.round(performance.now() - startedAt)} ms`);
+    await eventually('the lines to paste are printed', 5_000, async () => printed.includes('Ctrl-C') || undefined);
+    const pasted = (comment: string) => pasteBlock(printed, comment, folder);
 
     const wav = join(folder, 'said.wav');
     await eventually('the sentence is spoken', 60_000, async () => {
@@ -97,10 +119,19 @@ test('the packed tarball runs elsewhere', { timeout: 300_000 }, async (t) => {
     });
     assert.ok(readFileSync(wav).length > HALF_A_SECOND_BYTES);
 
-    const form = new FormData();
-    form.set('file', new Blob([readFileSync(wav)]), 'said.wav');
-    const heard: unknown = await (await fetch(`${url}/v1/stt`, { method: 'POST', body: form })).json();
-    assert.equal(String(valueAt(heard, 'text')).trim(), SENTENCE);
+    await pasted('text to speech');
+    const speech = readFileSync(join(folder, 'speech.wav'));
+    assert.equal(speech.toString('latin1', 0, 4), 'RIFF');
+    assert.ok(speech.length > HALF_A_SECOND_BYTES);
+    const heard: unknown = JSON.parse((await pasted('speech to text')).join(''));
+    const said = /"text":"([^"]+)"/.exec(block(printed, 'text to speech'))?.[1];
+    assert.equal(textAt(heard, 'text').trim(), said);
+
+    const pieces = await pasted('a language model');
+    t.diagnostic(`the language model's answer came in ${pieces.length} pieces`);
+    assert.ok(pieces.length >= 5, `streamed, not in ${pieces.length} pieces`);
+    await pasted('an image');
+    assert.equal(readFileSync(join(folder, 'picture.png')).toString('latin1', 1, 4), 'PNG');
 
     process.kill(-pid, 'SIGINT');
     await ended;
