@@ -1,6 +1,7 @@
 /** Finds one member of a body that is a JSON object, wherever it stands. Owns nothing. */
+
+import { JsonWalk } from '../server/json-walk.js';
 import type { BodySource } from './adapter.js';
-import { JsonWalk } from './json-walk.js';
 
 /** Longer names than this are nobody's. */
 const LONGEST_TEXT_BYTES = 1024;

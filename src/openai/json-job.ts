@@ -6,7 +6,8 @@ import type { AnswerHead, OpenAiRoute } from '../adapters/adapter.js';
 import type { AnswerCourse, HeldBody, Translation } from '../adapters/translation.js';
 import { BrokerError } from '../errors.js';
 import type { Exchange } from '../server/exchange.js';
-import { type Member, MemberScanner } from '../server/json-members.js';
+import { MemberScanner } from '../server/json-members.js';
+import type { JsonScalar } from '../server/json-walk.js';
 import { errorCourse, typeOf } from './answers.js';
 import { chatAsStream } from './chat-as-stream.js';
 import { embeddingsCourse } from './embeddings.js';
@@ -34,7 +35,7 @@ import type { OpenAiWing } from './wing.js';
 const WANTED = ['model', 'stream', 'encoding_format'];
 
 /** Throws `bad_json` where it is no object. */
-export async function membersOf(body: HeldBody, names: readonly string[]): Promise<ReadonlyMap<string, Member>> {
+export async function membersOf(body: HeldBody, names: readonly string[]): Promise<ReadonlyMap<string, JsonScalar>> {
   const scanner = new MemberScanner(names);
   if (body.inMemory !== null) scanner.take(body.inMemory);
   else for await (const piece of body.read()) scanner.take(piece);
@@ -44,7 +45,7 @@ export async function membersOf(body: HeldBody, names: readonly string[]): Promi
   return scanner.members;
 }
 
-export function textOf(members: ReadonlyMap<string, Member>, name: string): string | null {
+export function textOf(members: ReadonlyMap<string, JsonScalar>, name: string): string | null {
   const member = members.get(name);
   if (member === undefined || member.value === null) return null;
   if (typeof member.value === 'string') return member.value;
@@ -83,7 +84,7 @@ export async function runJsonJob(
 }
 
 /** The one change: the name of the model, where it is another one there. A body without a name keeps none. */
-function withModel(body: HeldBody, member: Member | undefined, model: string | null): HeldBody {
+function withModel(body: HeldBody, member: JsonScalar | undefined, model: string | null): HeldBody {
   if (member === undefined || model === null || member.value === model) return body;
   return spliced(body, [{ start: member.start, end: member.end, bytes: Buffer.from(JSON.stringify(model)) }]);
 }

@@ -9,7 +9,7 @@ import type { AnswerCourse, HeldBody, WholeAnswer } from '../adapters/translatio
 import type { ConsumerConfiguration, SpeechConfiguration } from '../config/configuration.js';
 import { BrokerError } from '../errors.js';
 import type { Exchange } from '../server/exchange.js';
-import type { Member } from '../server/json-members.js';
+import type { JsonScalar } from '../server/json-walk.js';
 import { errorCourse, typeOf } from './answers.js';
 import { hasFfmpeg, SPEECH_FORMATS, SPEECH_TYPES, type SpeechFormat, transcoded } from './audio-formats.js';
 import { openFile } from './consumer-file.js';
@@ -84,7 +84,7 @@ function voiceOf(asked: string | null, { id, voices, defaultVoice }: ConsumerCon
 }
 
 /** For a consumer that speaks the API: the model's and the voice's name, and nothing else. */
-function changes(members: ReadonlyMap<string, Member>, { consumer, model }: Destination): Replacement[] {
+function changes(members: ReadonlyMap<string, JsonScalar>, { consumer, model }: Destination): Replacement[] {
   const input = members.get('input');
   if (input === undefined)
     throw new BrokerError('bad_request', 'input, the text to be spoken, is missing', { param: 'input' });
@@ -92,7 +92,7 @@ function changes(members: ReadonlyMap<string, Member>, { consumer, model }: Dest
   const voice = members.get('voice');
   const meant = voiceOf(typeof voice?.value === 'string' ? voice.value : null, consumer);
   const found: Replacement[] = [];
-  const replace = (member: Member, text: string) =>
+  const replace = (member: JsonScalar, text: string) =>
     found.push({ start: member.start, end: member.end, bytes: Buffer.from(JSON.stringify(text)) });
   if (named !== undefined && model !== null && named.value !== model) replace(named, model);
   if (meant !== null && voice !== undefined) replace(voice, meant);

@@ -2,8 +2,9 @@
  * A prompt's entry in ComfyUI's history, as its values come by. `status_str` can be `success` for a graph that failed
  * before its first node ran (a cycle): the messages decide. Read at 0.3.64 and 0.26.
  */
+
+import type { JsonPath } from '../../server/json-walk.js';
 import type { WorkVerdict } from '../adapter.js';
-import type { JsonPath } from '../json-walk.js';
 import { outOfMemoryIn } from '../out-of-memory.js';
 
 type ErrorMember = 'exception_type' | 'exception_message' | 'node_type';

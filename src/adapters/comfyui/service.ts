@@ -7,9 +7,9 @@
  */
 import { z } from 'zod';
 import type { ConsumerConfiguration } from '../../config/configuration.js';
+import { type JsonVisit, JsonWalk, type JsonWalkLimits } from '../../server/json-walk.js';
 import type { WorkVerdict } from '../adapter.js';
 import { askService } from '../asking.js';
-import { type JsonVisit, JsonWalk, type JsonWalkLimits } from '../json-walk.js';
 import { HistoryEntry } from './history-entry.js';
 
 /** It answers late under heavy tensor work: up to half a second was seen. */

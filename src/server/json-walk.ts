@@ -3,7 +3,7 @@
  * of base64, or a queue full of graphs, may lie around them. No validator: it notices what breaks the structure, not
  * every misspelt number. Never throws.
  */
-import { stringPart } from '../server/json-string.js';
+import { stringPart } from './json-string.js';
 
 const QUOTE = 0x22;
 const OPEN_OBJECT = 0x7b;
@@ -17,8 +17,23 @@ const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 /** Names and positions from the root; null: a name too long to be anybody's. */
 export type JsonPath = readonly (string | number | null)[];
 
-/** `text`: the value, where it is a string and no longer than the limit; null for everything else. */
-export type JsonVisit = (path: JsonPath, text: string | null) => void;
+/** Numbers that mean something are shorter; what is longer is not collected, and has no value. */
+const LONGEST_LITERAL = 64;
+
+/** A text, a number, true, false or null. */
+export interface JsonScalar {
+  /** In bytes from the beginning; `end` is the first byte behind it. */
+  readonly start: number;
+  readonly end: number;
+  /** As `JSON.parse` gives it; undefined: too long, or broken. */
+  readonly value: unknown;
+}
+
+/**
+ * `text`: the value, where it is a string and no longer than the limit; null for everything else. `scalar`: null for an
+ * object or a list, of which is told at its beginning.
+ */
+export type JsonVisit = (path: JsonPath, text: string | null, scalar: JsonScalar | null) => void;
 
 interface Frame {
   readonly isObject: boolean;
@@ -39,6 +54,8 @@ export interface JsonWalkLimits {
 export class JsonWalk {
   /** `whole`: the root object or array has ended; whatever follows is not looked at. `broken`: this is no JSON. */
   state: 'open' | 'whole' | 'broken' = 'open';
+  /** What the text is; null: nothing of it was seen, or it is neither. */
+  root: 'object' | 'list' | null = null;
   readonly #limits: JsonWalkLimits;
   readonly #visit: JsonVisit;
   readonly #frames: Frame[] = [];
@@ -50,6 +67,12 @@ export class JsonWalk {
   /** The bytes of a string that matters; null: this one does not, or is too long. */
   #text: Buffer[] | null = null;
   #textBytes = 0;
+  /** A number, true, false or null under way. */
+  #literal: string | null = null;
+  /** Where the scalar under way begins. */
+  #start = 0;
+  /** Bytes before the chunk at hand. */
+  #before = 0;
 
   constructor(limits: JsonWalkLimits, visit: JsonVisit) {
     this.#limits = limits;
@@ -61,30 +84,48 @@ export class JsonWalk {
     while (at < chunk.length && this.state === 'open') {
       if (this.#inString) at = this.#takeString(chunk, at);
       else {
-        this.#takeByte(chunk[at] ?? 0);
+        this.#takeByte(chunk[at] ?? 0, this.#before + at);
         at += 1;
       }
     }
+    this.#before += chunk.length;
   }
 
-  #takeByte(byte: number): void {
-    if (byte === QUOTE) this.#openString();
+  #takeByte(byte: number, at: number): void {
+    if (byte === QUOTE) this.#openString(at);
     else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) this.#open(byte === OPEN_OBJECT);
-    else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) this.#close(byte === CLOSE_OBJECT);
-    else if (this.#below === 0 && !SPACES.has(byte)) this.#takeNear(byte);
+    else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) this.#close(byte === CLOSE_OBJECT, at);
+    else if (this.#below > 0) return;
+    else if (SPACES.has(byte)) this.#closeLiteral(at);
+    else this.#takeNear(byte, at);
   }
 
   /** A byte of a number, of `true` and the like, or a mark between values, where we look closely. */
-  #takeNear(byte: number): void {
+  #takeNear(byte: number, at: number): void {
     const frame = this.#frames.at(-1);
     if (frame === undefined) this.state = 'broken';
     else if (byte === COLON) this.#expect(frame, 'colon', 'value');
     else if (byte === COMMA) {
+      this.#closeLiteral(at);
       this.#expect(frame, 'comma', frame.isObject ? 'name' : 'value');
       frame.at += 1;
-    } else if (frame.expects === 'value') this.#tell(frame, null);
-    // The rest of a number or a word follows its first byte; elsewhere it has no business.
-    else if (frame.expects !== 'comma') this.state = 'broken';
+    } else if (this.#literal !== null) {
+      if (this.#literal.length <= LONGEST_LITERAL) this.#literal += String.fromCharCode(byte);
+    } else if (frame.expects === 'value') {
+      this.#literal = String.fromCharCode(byte);
+      this.#start = at;
+    } else this.state = 'broken';
+  }
+
+  #closeLiteral(end: number): void {
+    const literal = this.#literal;
+    const frame = this.#frames.at(-1);
+    if (literal === null || frame === undefined) return;
+    this.#literal = null;
+    this.#tell(frame, {
+      ...{ start: this.#start, end },
+      value: literal.length > LONGEST_LITERAL ? undefined : parsed(literal),
+    });
   }
 
   #expect(frame: Frame, expected: Frame['expects'], next: Frame['expects']): void {
@@ -92,18 +133,17 @@ export class JsonWalk {
     else this.state = 'broken';
   }
 
-  #tell(frame: Frame, text: string | null): void {
+  #tell(frame: Frame, scalar: JsonScalar | null): void {
     frame.expects = 'comma';
-    this.#visit(
-      this.#frames.map(({ isObject, name, at }) => (isObject ? name : at)),
-      text,
-    );
+    const path = this.#frames.map(({ isObject, name, at }) => (isObject ? name : at));
+    this.#visit(path, typeof scalar?.value === 'string' ? scalar.value : null, scalar);
   }
 
   #open(isObject: boolean): void {
     const frame = this.#frames.at(-1);
+    this.root ??= isObject ? 'object' : 'list';
     if (this.#below === 0 && frame !== undefined) {
-      if (frame.expects !== 'value') {
+      if (frame.expects !== 'value' || this.#literal !== null) {
         this.state = 'broken';
         return;
       }
@@ -113,19 +153,21 @@ export class JsonWalk {
     else this.#frames.push({ isObject, name: null, at: 0, expects: isObject ? 'name' : 'value' });
   }
 
-  #close(isObject: boolean): void {
+  #close(isObject: boolean, at: number): void {
     if (this.#below > 0) {
       this.#below -= 1;
       return;
     }
+    this.#closeLiteral(at);
     if (this.#frames.pop()?.isObject !== isObject) this.state = 'broken';
     else if (this.#frames.length === 0) this.state = 'whole';
   }
 
-  #openString(): void {
+  #openString(at: number): void {
     const frame = this.#frames.at(-1);
     const isNear = this.#below === 0;
-    if (isNear && frame?.expects !== 'name' && frame?.expects !== 'value') {
+    const isDue = frame?.expects === 'name' || (frame?.expects === 'value' && this.#literal === null);
+    if (isNear && !isDue) {
       this.state = 'broken';
       return;
     }
@@ -133,6 +175,7 @@ export class JsonWalk {
     this.#escaped = false;
     this.#text = isNear ? [] : null;
     this.#textBytes = 0;
+    this.#start = at;
   }
 
   #takeString(chunk: Buffer, from: number): number {
@@ -140,7 +183,7 @@ export class JsonWalk {
     this.#escaped = escaped;
     this.#keep(chunk.subarray(from, end));
     if (!isClosed) return end;
-    this.#closeString();
+    this.#closeString(this.#before + end + 1);
     return end + 1;
   }
 
@@ -152,24 +195,23 @@ export class JsonWalk {
     else this.#text.push(Buffer.from(bytes));
   }
 
-  #closeString(): void {
+  #closeString(end: number): void {
     this.#inString = false;
     const frame = this.#frames.at(-1);
     if (this.#below > 0 || frame === undefined) return;
-    const text = this.#text === null ? null : textOf(Buffer.concat(this.#text));
+    const value = this.#text === null ? undefined : parsed(`"${Buffer.concat(this.#text).toString('utf8')}"`);
     if (frame.expects === 'name') {
-      frame.name = text;
+      frame.name = typeof value === 'string' ? value : null;
       frame.expects = 'colon';
-    } else this.#tell(frame, text);
+    } else this.#tell(frame, { start: this.#start, end, value });
   }
 }
 
-function textOf(raw: Buffer): string | null {
+/** undefined: an invalid escape, a raw line end, a word of its own; nothing that anybody could ask for. */
+function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(`"${raw.toString('utf8')}"`);
-    return typeof value === 'string' ? value : null;
+    return JSON.parse(text);
   } catch {
-    // An invalid escape, or a raw line end: no name that anybody could ask for.
-    return null;
+    return undefined;
   }
 }
