@@ -28,14 +28,26 @@ const plain = (word: string): string => word.toLowerCase().replace(/[-_. ]/g, ''
 /** Longer words are certainly not typing errors of ours, and comparing them costs the product of the lengths. */
 const LONGEST_WORD = 64;
 
-/** null where nothing known is close enough (a third of the word may be wrong). */
-export function nearest(word: string, known: readonly string[]): string | null {
-  if (word.length > LONGEST_WORD) return null;
-  const scored = known
+/** Close enough (a third of the word may be wrong), the nearest first. */
+function mistyped(word: string, known: readonly string[]): string[] {
+  if (word.length > LONGEST_WORD) return [];
+  return known
     .map((candidate) => ({ candidate, steps: distance(plain(word), plain(candidate)) }))
     .filter(({ candidate, steps }) => steps <= Math.max(1, Math.floor(Math.max(word.length, candidate.length) / 3)))
-    .sort((a, b) => a.steps - b.steps);
-  return scored[0]?.candidate ?? null;
+    .sort((a, b) => a.steps - b.steps)
+    .map(({ candidate }) => candidate);
+}
+
+/** null where nothing known is close enough. */
+export function nearest(word: string, known: readonly string[]): string | null {
+  return mistyped(word, known)[0] ?? null;
+}
+
+/** Mistyped, or a part of the name, as `qwen3` is of `qwen3:8b`: the nearest first, at most `most`. */
+export function nearestNames(word: string, known: readonly string[], most: number): string[] {
+  const part = plain(word);
+  const whole = part === '' ? [] : known.filter((candidate) => plain(candidate).includes(part));
+  return [...new Set([...mistyped(word, known), ...whole])].slice(0, most);
 }
 
 /** The end of a sentence: `; did you mean "gpu"?`, or `; known: a, b`, or nothing known. */

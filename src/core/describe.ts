@@ -30,7 +30,9 @@ export function describeReason(reason: WaitReason, now: MonotonicMs): string {
     case 'behind':
       return `behind ${targetName(reason.target)} (${reason.ahead}), for which room is being made`;
     case 'measuring':
-      return `asking what is free now: ${room(reason)}`;
+      return reason.asks === null
+        ? `asking what is free now: ${room(reason)}`
+        : `asking ${reason.asks} what it works on and has loaded: ${room(reason)}`;
     case 'unverified': {
       const freed = reason.freedMib === null ? '' : ` of which ${mib(reason.freedMib)} came back`;
       return `waiting for ${targetName(reason.victim)} to give back ${mib(reason.expectedMib)}${freed}, for ${seconds(now - reason.since)}: ${room(reason)}`;
@@ -73,8 +75,9 @@ export function waitsFor(reason: WaitReason): string | null {
       return names(reason.kept);
     case 'no_room':
       return names(reason.holders);
-    case 'taking_in':
     case 'measuring':
+      return reason.asks;
+    case 'taking_in':
       return null;
   }
 }

@@ -51,7 +51,8 @@ export function isOnCards({ need }: Plan, consumer: ConsumerState): boolean {
 }
 
 export function askVerdict({ needMib, freeMib, state }: Plan, consumer: ConsumerState): Verdict {
-  return { kind: 'ask', consumer: consumer.id, reason: { code: 'measuring', needMib, freeMib, since: state.now } };
+  const reason = { code: 'measuring', asks: consumer.id, since: state.now, needMib, freeMib } as const;
+  return { kind: 'ask', consumer: consumer.id, reason };
 }
 
 export function foreignVerdict({ needMib, freeMib, state }: Plan, consumer: ConsumerState): Verdict {

@@ -19,7 +19,7 @@ export function makeRoom(plan: Plan): Verdict | null {
   // A run on what is resident may start by an older reading; a load or an eviction needs one that shows everything.
   if (fits && target.residency === 'resident' && currentReading(state) !== null) return null;
   if (shouldMeasure(state)) {
-    return { kind: 'measure', reason: { code: 'measuring', since: state.now, needMib, freeMib } };
+    return { kind: 'measure', reason: { code: 'measuring', asks: null, since: state.now, needMib, freeMib } };
   }
   if (fits) return null;
   const candidates = candidatesFor(plan);

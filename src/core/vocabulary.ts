@@ -114,8 +114,8 @@ export type WaitReason =
   | { readonly code: 'draining'; readonly holder: JobId; readonly target: Target; readonly since: MonotonicMs }
   /** Somebody else has the lock and room is being made for him. */
   | { readonly code: 'behind'; readonly ahead: JobId; readonly target: Target; readonly since: MonotonicMs }
-  /** A new reading is asked for before anything is decided. */
-  | ({ readonly code: 'measuring'; readonly since: MonotonicMs } & Room)
+  /** Asked before anything is decided: a consumer for what it works on and has loaded; null: for a new reading. */
+  | ({ readonly code: 'measuring'; readonly asks: ConsumerId | null; readonly since: MonotonicMs } & Room)
   /** `victim` was asked to leave; only a reading makes its memory free. */
   | ({
       readonly code: 'unverified';

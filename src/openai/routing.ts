@@ -4,7 +4,7 @@
  */
 import type { OpenAiRoute } from '../adapters/adapter.js';
 import type { Configuration, ConsumerConfiguration } from '../config/configuration.js';
-import { nearest } from '../config/nearest.js';
+import { nearestNames } from '../config/nearest.js';
 import { targetOfName } from '../core/vocabulary.js';
 import { BrokerError } from '../errors.js';
 import type { Catalogue } from './catalogue.js';
@@ -108,11 +108,11 @@ export function knownNames(context: RoutingContext): string[] {
 
 export function throwUnknown(model: string, context: RoutingContext): never {
   const known = knownNames(context);
-  const close = nearest(model, known);
+  const close = nearestNames(model, known, NAMES_IN_A_MESSAGE).map((name) => JSON.stringify(name));
   const some = known.slice(0, NAMES_IN_A_MESSAGE).join(', ');
   const more = known.length > NAMES_IN_A_MESSAGE ? ', and more at GET /v1/models' : '';
   const hint =
-    close === null ? `known here: ${some}${more}` : `did you mean ${JSON.stringify(close)}? (all: GET /v1/models)`;
+    close.length === 0 ? `known here: ${some}${more}` : `did you mean ${close.join(' or ')}? (all: GET /v1/models)`;
   throw new BrokerError('model_not_found', `no consumer has a model ${JSON.stringify(model)}; ${hint}`, {
     param: 'model',
   });

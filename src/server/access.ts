@@ -107,10 +107,10 @@ function checkOrigin({ req, authority, isUpgrade }: Knock): void {
   const { origin } = req.headers;
   if (origin === undefined || isSameOrigin(origin, authority)) return;
   if (!isUpgrade && (req.method === 'GET' || req.method === 'HEAD')) return;
-  const what = isUpgrade ? 'connection upgrade' : (req.method ?? 'request');
+  const what = isUpgrade ? 'connection upgrade' : `${req.method} request`;
   throw new BrokerError(
     'forbidden',
-    `a ${what} from a page of another origin (${origin}) is not let through; open the page through this broker, or send the request without an Origin header`,
+    `no ${what} from a page of another origin (${origin}) is let through; open the page through this broker, or send the request without an Origin header`,
   );
 }
 

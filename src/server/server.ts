@@ -115,7 +115,14 @@ function openServer(options: ServerOptions, dispatch: Dispatch, connections: Con
     if (isWebsocket(req)) takeUpgrade(socket, connections, log, () => dispatch.upgrade(req, socket, head));
     else declineUpgrade(server, req, socket, head);
   });
+  server.on('connect', (_req, socket) => takeUpgrade(socket, connections, log, refuseTunnel));
   return server;
+}
+
+/** Somebody has us as the proxy of the whole machine (`https_proxy`). */
+function refuseTunnel(): never {
+  const text = 'this is no forward proxy; ask it by its own address, and take it out of https_proxy';
+  throw new BrokerError('method_not_allowed', text);
 }
 
 function refuseExpectation(req: IncomingMessage, res: ServerResponse): void {

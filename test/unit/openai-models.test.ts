@@ -100,11 +100,13 @@ test('the list outlives its service; aliases and services without a list are the
 });
 
 test('one model: with its slash encoded or raw, 404 with the nearest name otherwise', async (t) => {
-  const service = await openListing(t, ['org/name:tag']);
+  const service = await openListing(t, ['org/name:tag', 'qwen3:8b', 'qwen3:32b']);
   const broker = await openBroker(t, { consumers: { one: { kind: 'openai', url: service.url } } });
   await untilAllUp(broker);
   const unknown = await broker.call('/v1/chat/completions', { method: 'POST', body: '{"model":"org/name:tga"}' });
   assert.match(errorOf(unknown.text).message, /did you mean "org\/name:tag"\?/);
+  const part = await broker.call('/v1/models/qwen3');
+  assert.match(errorOf(part.text).message, /did you mean "qwen3:8b" or "qwen3:32b"\?/);
   for (const path of ['/v1/models/org%2Fname:tag', '/v1/models/org/name:tag', '/models/org%2Fname%3Atag']) {
     const { status, text } = await broker.call(path);
     assert.deepEqual([status, JSON.parse(text).id, JSON.parse(text).created], [200, 'org/name:tag', 7], path);

@@ -27,13 +27,15 @@ async function echo(exchange: Exchange): Promise<void> {
 
 const codeIn = (text: string): string => JSON.parse(text.slice(text.indexOf('{'))).error.code;
 
-test('garbage, endless headers and headers that never come are each told what they are', async (t) => {
+test('garbage, endless headers, tunnels and headers that never come are each told what they are', async (t) => {
   const { port } = await openDoor(t, [on('GET', '/a', echo)], { headersTimeoutMs: 100 });
   const garbage = await exchangeRaw(port, 'this is not http\r\n\r\n');
   assert.match(garbage, /^HTTP\/1\.1 400 /);
   assert.equal(codeIn(garbage), 'bad_request');
   const endless = await exchangeRaw(port, `GET /a HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
   assert.match(endless, /^HTTP\/1\.1 431 .*16 KiB/s);
+  const tunnel = await exchangeRaw(port, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n');
+  assert.match(tunnel, /^HTTP\/1\.1 405 .*https_proxy/s);
   const slow = await exchangeRaw(port, 'GET /a HTTP/1.1\r\nHost: local');
   assert.match(slow, /^HTTP\/1\.1 408 .*did not arrive in time/s);
 });

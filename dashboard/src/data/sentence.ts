@@ -166,7 +166,7 @@ function why(name: string, reason: Reason): string {
     case 'state_unknown':
       return 'waits for its first health check';
     case 'measuring':
-      return 'goes next, once the card has been read';
+      return `goes next, once ${other === null ? 'the card has been read' : `${other} has said what it works on`}`;
     case 'behind':
       return other === null ? 'goes after another job' : `goes after ${other}`;
     case 'turn_busy':
