@@ -20,6 +20,8 @@ export class PretendService {
   readonly #works: Works;
   /** Everything scheduled in an earlier life of the process is void. */
   #life = 1;
+  /** Which job of its unit is the newest: stopping a unit cancels a start of it that has not come to its end. */
+  #unitJob = 0;
 
   constructor(plan: ServicePlan, world: ServiceWorld) {
     this.plan = plan;
@@ -144,7 +146,9 @@ export class PretendService {
       return;
     }
     const hangs = faults.strikes('unit_hangs');
+    const unitJob = this.#unitJob;
     timeline.after(hangs ? random.whole(5000, 30_000) : this.plan.startMs, () => {
+      if (this.#unitJob !== unitJob) return;
       this.stopped = false;
       const runs = this.revive(false);
       if (!hangs) said(runs ? null : 'not healthy: CUDA out of memory at its start');
@@ -157,6 +161,7 @@ export class PretendService {
       timeline.after(200, () => said('unit would not stop'));
       return;
     }
+    this.#unitJob += 1;
     const hangs = faults.strikes('unit_hangs');
     timeline.after(hangs ? random.whole(5000, 30_000) : random.whole(50, 800), () => {
       this.stopped = true;

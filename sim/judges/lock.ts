@@ -4,7 +4,7 @@
  */
 import type { Command } from '../../src/core/commands.js';
 import type { CoreEvent } from '../../src/core/events.js';
-import { type JobId, targetName, type WaitReason } from '../../src/core/vocabulary.js';
+import { type ConsumerId, type JobId, targetName, type WaitReason } from '../../src/core/vocabulary.js';
 import type { StepRecord } from '../daemon.js';
 import { type Bench, type Judge, promisesOf } from './court.js';
 import { Residencies } from './residencies.js';
@@ -66,12 +66,18 @@ export class LockJudge implements Judge {
       case 'RetryJob':
         this.#granted(command.jobId, command.type === 'RetryJob');
         return;
-      case 'StartLoad':
       case 'StartUnload':
+        this.#judgeCut(command.target.consumer);
         this.#begins(targetName(command.target));
         return;
-      case 'StartUnit':
+      case 'StartLoad':
+        this.#begins(targetName(command.target));
+        return;
       case 'StopUnit':
+        this.#judgeCut(command.consumer);
+        this.#begins(command.consumer);
+        return;
+      case 'StartUnit':
         this.#begins(command.consumer);
         return;
       case 'RecordFact':
@@ -112,6 +118,13 @@ export class LockJudge implements Judge {
       const wentAside = job.aside !== null || job.reasons.some(({ reason }) => ASIDE.includes(reason.code));
       if (!wentAside) complain(`${id} overtook ${other}`);
     }
+  }
+
+  /** Whatever the policy. */
+  #judgeCut(consumer: ConsumerId): void {
+    const { world, complain } = this.#complainer();
+    const runs = [...this.#out].filter((id) => world.daemon.state.jobs.get(id)?.consumer === consumer);
+    if (runs.length > 0) complain(`${consumer} is asked to leave while ${runs.join(' ')} runs on it`);
   }
 
   #begins(name: string): void {

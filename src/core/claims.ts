@@ -1,6 +1,6 @@
 /** Entering and dropping claims. A claim belongs to a live load or grant, or waits for the one reading that shows it. */
 import { footprintOf, shareMib } from './footprints.js';
-import { heldByProcesses } from './ledger.js';
+import { currentReading, hasFreshReading, heldByProcesses, isLeftOfRun } from './ledger.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
 import type { JobId, MonotonicMs } from './vocabulary.js';
 
@@ -57,6 +57,24 @@ export function dropLoadClaims(state: BrokerState, target: TargetState): void {
 
 export function dropRunClaims(state: BrokerState, job: JobId): void {
   state.claims = state.claims.filter((claim) => !(claim.kind === 'run' && claim.jobId === job));
+}
+
+/** A run that is over may have left what it took with its allocator: others must not be given it before a reading shows it. */
+export function releaseRunClaimsByReading(state: BrokerState, job: JobId, now: MonotonicMs): void {
+  if (hasFreshReading(state) || currentReading(state) === null) dropRunClaims(state, job);
+  for (const claim of state.claims) {
+    if (claim.jobId === job && claim.kind === 'run') claim.endsWithReadingAfter ??= now;
+  }
+}
+
+/** Its next run takes what the last one left, given back or kept. */
+export function dropLeftOfRuns(state: BrokerState, target: TargetState): void {
+  state.claims = state.claims.filter((claim) => claim.target !== target.name || !isLeftOfRun(claim));
+}
+
+/** No reading can be had: the ledger works with footprints, which know nothing of what runs leave. */
+export function dropAllLeftOfRuns(state: BrokerState): void {
+  state.claims = state.claims.filter((claim) => !isLeftOfRun(claim));
 }
 
 /** A load that failed may have left anything behind: its claims fall with the next reading. */

@@ -4,7 +4,7 @@
  */
 import { askConsumer, type Step } from './jobs.js';
 import { startLoad } from './loads.js';
-import { answer } from './operations.js';
+import { answer, isInUse } from './operations.js';
 import type { Demand, Verdict } from './plan.js';
 import { planFor } from './planner.js';
 import { policyOf } from './policies/registry.js';
@@ -25,8 +25,7 @@ export function serveErrand(step: Step): boolean {
     finish(step, errand, false, `${errand.target.consumer} is not in the configuration any more`);
     return false;
   }
-  const busy = policyOf(state.settings.policy).locks ? state.grants.size > 0 : consumer.grants.size > 0;
-  if (busy) return true;
+  if (isInUse(state, consumer)) return true;
   return errand.kind === 'evict' ? runEvict(step, errand, consumer) : runLoad(step, errand, consumer);
 }
 

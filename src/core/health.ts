@@ -1,4 +1,5 @@
 /** What a health probe says about a consumer, and what follows for its targets and its waiting jobs. */
+import { releaseLoadClaimsByReading } from './claims.js';
 import { describeDown } from './describe.js';
 import type { EventOf } from './events.js';
 import { outcomeOf, refuseWaiting, type Step } from './jobs.js';
@@ -59,8 +60,11 @@ function mourn(step: Step, consumer: ConsumerState): void {
   consumer.foreignWork = null;
   consumer.foreignSince = null;
   for (const target of targetsOf(step.state, consumer)) {
-    // Its process may be gone or may hang: only a reading decides about its memory.
-    if (target.residency !== 'resident') continue;
+    // Its process may be gone or may hang: only a reading decides about its memory. Of a load that its job has ended too:
+    // the reading that was awaited would show whatever is there now.
+    const loaded = target.residency === 'loading' && consumer.grants.size === 0;
+    if (target.residency !== 'resident' && !loaded) continue;
+    releaseLoadClaimsByReading(step.state, target, step.now);
     move(step, target, 'unknown', { code: 'observed', mib: null, how: 'the consumer is down' });
   }
   if (canBeStarted(consumer)) return;

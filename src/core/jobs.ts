@@ -2,12 +2,12 @@
  * The life of a job inside the broker: the only functions that move one from phase to phase. A job ends exactly once
  * (`endJob`), its grant comes back exactly once (`releaseGrant`). Pure but for the state handed in.
  */
-import { dropRunClaims, releaseLoadClaimsByReading } from './claims.js';
+import { releaseLoadClaimsByReading, releaseRunClaimsByReading } from './claims.js';
 import type { Command } from './commands.js';
 import type { JobView } from './facts.js';
 import { noteMemoryChange } from './ledger.js';
 import { move, targetStateOf } from './residency.js';
-import type { BrokerState, ConsumerState, JobRecord } from './state.js';
+import type { BrokerState, ConsumerState, JobRecord, TargetState } from './state.js';
 import {
   type ConsumerId,
   type JobEnd,
@@ -136,8 +136,8 @@ export function releaseGrant(step: Step, job: JobRecord): void {
   state.grants.delete(job.id);
   state.jobs.delete(job.id);
   if (state.grants.size === 0) state.idleSince = now;
-  dropRunClaims(state, job.id);
   if (job.usesCard) noteMemoryChange(state, now);
+  releaseRunClaimsByReading(state, job.id, now);
   const consumer = state.consumers.get(job.consumer);
   if (consumer !== undefined) {
     consumer.grants.delete(job.id);
@@ -154,10 +154,15 @@ function settleTarget(step: Step, job: JobRecord): void {
   target.lastUsedAt = step.now;
   if (target.residency !== 'loading') return;
   if (job.outcome?.end === 'done') target.loadSeenAt ??= step.now;
-  else if (target.loadSeenAt === null && !isLoadingForOthers(step.state, job)) {
+  else if (isLoadInDoubt(step.state, target) && !isLoadingForOthers(step.state, job)) {
     releaseLoadClaimsByReading(step.state, target, step.now);
     move(step, target, 'unknown', { code: 'failed', message: job.outcome?.message ?? 'the job that loaded it failed' });
   }
+}
+
+/** Nothing of its answer was seen, or its consumer went down since. */
+function isLoadInDoubt(state: BrokerState, target: TargetState): boolean {
+  return target.loadSeenAt === null || state.consumers.get(target.target.consumer)?.health === 'down';
 }
 
 function isLoadingForOthers(state: BrokerState, job: JobRecord): boolean {

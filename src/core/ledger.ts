@@ -4,7 +4,14 @@
  */
 import { cardTotalMib, footprintOf, shareMib, withoutResidueMib } from './footprints.js';
 import { holdsMemory, targetsOf } from './residency.js';
-import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
+import {
+  type Amounts,
+  type BrokerState,
+  type Claim,
+  type ConsumerState,
+  NO_AMOUNTS,
+  type TargetState,
+} from './state.js';
 import type { CardReading, ConsumerId, GpuReading, MonotonicMs } from './vocabulary.js';
 
 /** An older reading decides nothing. */
@@ -94,11 +101,16 @@ export function foreignMib(state: BrokerState, card: number): number | null {
   return Math.max(0, reading.usedMib - ours.reduce((sum, use) => sum + (use.usedMib ?? 0), 0));
 }
 
-/** The part of the claims on a card that the reading does not show yet. */
-export function unseenClaimsMib(state: BrokerState, card: number): number {
+/** Of a run that is over: what its allocator may have kept. */
+export function isLeftOfRun(claim: Claim): boolean {
+  return claim.kind === 'run' && claim.endsWithReadingAfter !== null;
+}
+
+/** The part of the claims on a card that the reading does not show yet. `asker`: its own runs left that for its next. */
+export function unseenClaimsMib(state: BrokerState, card: number, asker?: TargetState): number {
   const byConsumer = new Map<ConsumerId, { claimed: number; base: number | null }>();
   for (const claim of state.claims) {
-    if (claim.card !== card) continue;
+    if (claim.card !== card || (claim.target === asker?.name && isLeftOfRun(claim))) continue;
     const sum = byConsumer.get(claim.consumer);
     const base = lower(sum?.base ?? claim.baseMib, claim.baseMib);
     byConsumer.set(claim.consumer, { claimed: (sum?.claimed ?? 0) + claim.mib, base });
@@ -141,13 +153,13 @@ export function isForeignBusy(consumer: ConsumerState): boolean {
   return (consumer.foreignWork ?? 0) > 0;
 }
 
-/** MiB that fit on the card now (negative: over-committed); null: neither a reading nor a total. */
-export function headroomMib(state: BrokerState, card: number): number | null {
+/** MiB that fit on the card now (negative: over-committed), for `asker` where one asks; null: neither a reading nor a total. */
+export function headroomMib(state: BrokerState, card: number, asker?: TargetState): number | null {
   const reading = cardReading(state, card);
   const free = reading === null ? null : freeOf(reading);
   const base = free ?? ledgerFreeMib(state, card);
   if (base === null) return null;
-  return base - unseenClaimsMib(state, card) - foreignRunsMib(state, card) - state.settings.reserveMib;
+  return base - unseenClaimsMib(state, card, asker) - foreignRunsMib(state, card) - state.settings.reserveMib;
 }
 
 /** The total less the footprints of all that is in VRAM as far as we know. */

@@ -4,6 +4,8 @@
  */
 import type { OperatorResult } from './commands.js';
 import type { Step } from './jobs.js';
+import { policyOf } from './policies/registry.js';
+import type { BrokerState, ConsumerState } from './state.js';
 import type { ConsumerId, JobId, MonotonicMs } from './vocabulary.js';
 
 export interface UnloadOperation {
@@ -53,6 +55,11 @@ export interface Asker {
 
 /** Past its own time-out, for the answer of whoever carries the command out. */
 export const GRACE_MS = 5000;
+
+/** Whether moving something of this consumer now would cut a run, or, under a lock, disturb whoever has it. */
+export function isInUse(state: BrokerState, consumer: ConsumerState): boolean {
+  return (policyOf(state.settings.policy).locks ? state.grants : consumer.grants).size > 0;
+}
 
 export function measure(step: Step): void {
   if (step.state.measuring) return;

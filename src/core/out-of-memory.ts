@@ -27,7 +27,8 @@ export function seeOutOfMemory(step: Step, event: EventOf<'OutOfMemorySeen'>): v
     step.commands.push({ type: 'PassAnswer', jobId: job.id });
     return;
   }
-  if (event.canRetry && !job.triedAgain) {
+  // Of a consumer that left the configuration nothing is granted any more.
+  if (event.canRetry && !job.triedAgain && state.consumers.has(job.consumer)) {
     tryAgain(step, job, target);
     return;
   }

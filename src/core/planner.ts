@@ -16,7 +16,7 @@ export function planFor(state: BrokerState, consumer: ConsumerState, demand: Dem
   const target = targetStateOf(state, demand.target);
   const need = needOf(state, consumer, target, demand);
   const needMib = sumOf(need.values());
-  const plan: Plan = { state, consumer, target, demand, need, needMib, freeMib: freeFor(state, need) };
+  const plan: Plan = { state, consumer, target, demand, need, needMib, freeMib: freeFor(state, need, target) };
   const next = { kind: nextStep(plan, makesRoom), need } as const;
   if (!makesRoom) return mustNotStart(consumer) ?? (next.kind === 'go' ? next : (notItsTime(plan) ?? next));
   return impossible(plan) ?? notItsTime(plan) ?? foreignBusy(plan) ?? unheardNeighbour(plan) ?? makeRoom(plan) ?? next;
@@ -42,8 +42,8 @@ function restOfLoad(state: BrokerState, consumer: ConsumerState, residentMib: nu
   return Math.max(0, share - (heldByProcesses(state, consumer.id, card) ?? 0));
 }
 
-function freeFor(state: BrokerState, need: Need): number | null {
-  const free = [...need.keys()].map((card) => headroomMib(state, card));
+function freeFor(state: BrokerState, need: Need, target: TargetState): number | null {
+  const free = [...need.keys()].map((card) => headroomMib(state, card, target));
   return free.some((mib) => mib === null) ? null : sumOf(free.map((mib) => mib ?? 0));
 }
 

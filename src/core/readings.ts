@@ -2,7 +2,7 @@
  * What a reading says about the targets: which loads it shows, which memory is gone, what is to be learned. A reading
  * older than the newest is dropped; losing the reading moves nobody.
  */
-import { dropExpiredClaims, dropLoadClaims } from './claims.js';
+import { dropAllLeftOfRuns, dropExpiredClaims, dropLoadClaims } from './claims.js';
 import { footprintOf, isOnlyResidue, learnedOf } from './footprints.js';
 import type { Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
@@ -26,6 +26,7 @@ export function applyReading(step: Step, reading: GpuReading | null, error: stri
   step.commands.push({ type: 'RecordFact', fact: { type: 'gpu', reading, error } });
   if (reading === null) {
     state.measureFailedAt = step.now;
+    dropAllLeftOfRuns(state);
     for (const target of targetsOf(state)) showWithoutReading(step, target);
     return null;
   }

@@ -28,7 +28,7 @@ export function applySettings(step: Step, { settings }: EventOf<'ConfigApplied'>
     state.claims = state.claims.filter((claim) => claim.consumer !== id);
   }
   for (const [id, consumer] of settings.consumers) {
-    const known = renewed(state.consumers.get(id), consumer);
+    const known = renewed(state, state.consumers.get(id), consumer);
     state.consumers.set(id, known);
     addOwnTarget(state, known, step.now);
   }
@@ -55,8 +55,12 @@ function forgetOperation(step: Step, operation: Operation): void {
   answer(step, operation.request, { ok: false, code, message });
 }
 
-function renewed(known: ConsumerState | undefined, settings: ConsumerState['settings']): ConsumerState {
-  if (known === undefined) return newConsumerState(settings);
+function renewed(
+  state: BrokerState,
+  known: ConsumerState | undefined,
+  settings: ConsumerState['settings'],
+): ConsumerState {
+  if (known === undefined) return withItsGrants(state, newConsumerState(settings));
   if (known.settings.endpoint !== settings.endpoint) {
     known.health = 'unknown';
     known.healthError = null;
@@ -64,4 +68,10 @@ function renewed(known: ConsumerState | undefined, settings: ConsumerState['sett
   }
   known.settings = settings;
   return known;
+}
+
+/** It was gone for a while, and a job of it may still run. */
+function withItsGrants(state: BrokerState, consumer: ConsumerState): ConsumerState {
+  for (const job of state.grants.values()) if (job.consumer === consumer.id) consumer.grants.add(job.id);
+  return consumer;
 }

@@ -13,7 +13,7 @@ const READ_KEEPS_MS = 15_000;
 
 export function makeRoom(plan: Plan): Verdict | null {
   const { state, demand, need, needMib, freeMib, target } = plan;
-  const missing = demand.alone ? need : missingMib(state, need);
+  const missing = demand.alone ? need : missingMib(state, need, target);
   const blind = freeMib === null;
   const fits = !demand.alone && !blind && missing.size === 0;
   // A run on what is resident may start by an older reading; a load or an eviction needs one that shows everything.
@@ -25,7 +25,7 @@ export function makeRoom(plan: Plan): Verdict | null {
   const candidates = candidatesFor(plan);
   if (demand.alone || blind) {
     const first = evictAll(plan, candidates);
-    const still = missingMib(state, need);
+    const still = missingMib(state, need, target);
     return first ?? (still.size === 0 ? null : (itselfLeaves(plan) ?? noRoom(plan)));
   }
   return evictEnough(plan, candidates, missing);

@@ -68,7 +68,7 @@ export interface Claim {
   readonly mib: number;
   /** What its consumer held on the card when the claim was entered; null: not known. */
   baseMib: number | null;
-  /** A load that failed: the claim falls with the first reading that began after this. */
+  /** A load that failed, a run that is over: the claim falls with the first reading that began after this. */
   endsWithReadingAfter: MonotonicMs | null;
 }
 
@@ -221,9 +221,8 @@ export function newBrokerState(settings: Settings, now: MonotonicMs, memory: Bro
   for (const [id, residue] of Object.entries(memory.residues)) state.residues.set(consumerId(id), residue);
   for (const consumer of state.consumers.values()) addOwnTarget(state, consumer, now);
   for (const name of memory.pinned) {
-    const target = targetOfName(name);
-    if (!state.consumers.has(target.consumer)) continue;
-    const known = state.targets.get(name) ?? newTargetState(target, now);
+    // Also where its consumer is not in the configuration: it is pinned when that comes back.
+    const known = state.targets.get(name) ?? newTargetState(targetOfName(name), now);
     known.pinnedByOperator = true;
     state.targets.set(name, known);
   }

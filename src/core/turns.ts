@@ -2,7 +2,7 @@
  * Whose turn it is: under a lock with room to make, one demand at a time is planned, and what its plan says is done.
  * A demand that nobody of ours can help is set aside, without the lock, and looked at again when that may have changed.
  */
-import { claimLoad, claimRun } from './claims.js';
+import { claimLoad, claimRun, dropLeftOfRuns } from './claims.js';
 import { serveErrand } from './errands.js';
 import { askConsumer, grantJob, noteReason, type Step, stopJob } from './jobs.js';
 import { amountsBeforeLoad, headroomMib, isForeignBusy } from './ledger.js';
@@ -145,6 +145,7 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
     if (claims) claimLoad(state, consumer, target, job.id);
     move(step, target, 'loading', { code: 'loaded_for', job: job.id, needMib: claimedFor(state, job), freeMib: null });
   }
+  dropLeftOfRuns(state, target);
   job.roomMib = claims ? roomForRun(state, consumer) : null;
   if (claims) claimRun(state, consumer, target, job.id);
   voidMeasures(state, target);

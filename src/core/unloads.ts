@@ -8,7 +8,7 @@ import { footprintOf, learnedOf, withoutResidueMib } from './footprints.js';
 import { askConsumer, type Step } from './jobs.js';
 import { observedMib, observedMs } from './learning.js';
 import { heldByProcesses, isForeignBusy, noteMemoryChange } from './ledger.js';
-import { type Asker, answer, GRACE_MS, measure, type UnloadOperation } from './operations.js';
+import { type Asker, answer, GRACE_MS, isInUse, measure, type UnloadOperation } from './operations.js';
 import { saveMemory } from './remembering.js';
 import { holdsMemory, isPinned, move, targetsOf, voidMeasures } from './residency.js';
 import type { BrokerState, ConsumerState, TargetState } from './state.js';
@@ -163,7 +163,8 @@ function finishUnload(step: Step, operation: UnloadOperation, how: 'reading' | '
   const held = heldByProcesses(state, consumer.id);
   const freed = operation.beforeHeldMib === null || held === null ? null : operation.beforeHeldMib - held;
   state.evictions += 1;
-  learnUnload(state, operation, target, held, tookMs);
+  // Only where a reading shows that it left, what is still there is what it keeps.
+  learnUnload(state, operation, target, how === 'reading' ? held : null, tookMs);
   if (consumer.parked) consumer.parkedAt = now;
   const gone = operation.rung === 'stop_unit' ? targetsOf(state, consumer) : [target];
   for (const one of gone) {
@@ -194,6 +195,7 @@ function nextRung(step: Step, operation: UnloadOperation): void {
   const { state, now } = step;
   const consumer = state.consumers.get(operation.consumer);
   if (consumer === undefined) state.operation = null;
+  else if (operation.rung !== 'stop_unit' && isInUse(state, consumer)) giveWay(step, operation);
   else if (operation.rung === 'ask') ask(step, operation, consumer, 'ask_again');
   else if (operation.rung === 'ask_again' && mayStop(state, operation, consumer)) stopUnit(step, operation, consumer);
   else if (isEnded(state, operation)) finishUnload(step, operation, 'reading');
@@ -202,6 +204,17 @@ function nextRung(step: Step, operation: UnloadOperation): void {
     const held = isForeignBusy(consumer) ? ' (it works for somebody who did not come through us)' : '';
     giveUp(step, operation, `no reading shows its memory back within ${waitedS} s${held}`);
   }
+}
+
+/** Under a policy without the lock somebody was granted meanwhile: whoever needs the room afterwards begins anew. */
+function giveWay(step: Step, operation: UnloadOperation): void {
+  const { state } = step;
+  const target = state.targets.get(operation.target);
+  state.operation = null;
+  if (target === undefined) return;
+  const message = 'a job runs that was granted while it was asked to leave';
+  move(step, target, 'unknown', { code: 'failed', message });
+  answer(step, operation.request, { ok: false, code: 'evict_failed', message: `${target.name} stays: ${message}` });
 }
 
 /** Stopping the unit takes everything that the consumer holds, and breaks off whatever it does. */

@@ -12,7 +12,8 @@ export function reasonOf(state: BrokerState, job: JobRecord): WaitReason | null 
   const consumer = state.consumers.get(job.consumer);
   if (consumer?.health === 'unknown' && !canBeStarted(consumer))
     return { code: 'state_unknown', consumer: job.consumer };
-  if (!policyOf(state.settings.policy).locks) return operationReason(state, job) ?? job.aside?.reason ?? null;
+  if (!policyOf(state.settings.policy).locks)
+    return operationReason(state, job) ?? job.aside?.reason ?? lastReason(job);
   return lockReason(state) ?? operationReason(state, job) ?? job.aside?.reason ?? turnReason(state, job);
 }
 
@@ -52,13 +53,18 @@ function unverified(state: BrokerState, operation: UnloadOperation): WaitReason 
   };
 }
 
+/** What its plan said when it was last made. */
+function lastReason(job: JobRecord): WaitReason | null {
+  return job.reasons.at(-1)?.reason ?? null;
+}
+
 function turnReason(state: BrokerState, job: JobRecord): WaitReason | null {
   const { turn, errands } = state;
   const [errand] = errands;
   if (turn === null) {
     return errand === undefined ? null : { code: 'load_queue', target: errand.target, since: errand.askedAt };
   }
-  if (turn.jobId === job.id) return job.reasons.at(-1)?.reason ?? null;
+  if (turn.jobId === job.id) return lastReason(job);
   const ahead = state.jobs.get(turn.jobId);
   if (ahead === undefined) return null;
   const target = { consumer: ahead.consumer, model: ahead.model };

@@ -16,10 +16,10 @@ export function byLeastUse(a: TargetState, b: TargetState): number {
 /** MiB needed, by card. */
 export type Need = ReadonlyMap<number, number>;
 
-export function missingMib(state: BrokerState, need: Need): Map<number, number> {
+export function missingMib(state: BrokerState, need: Need, asker: TargetState): Map<number, number> {
   const missing = new Map<number, number>();
   for (const [card, mib] of need) {
-    const headroom = headroomMib(state, card);
+    const headroom = headroomMib(state, card, asker);
     if (headroom !== null && headroom < mib) missing.set(card, mib - headroom);
   }
   return missing;
