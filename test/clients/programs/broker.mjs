@@ -14,14 +14,22 @@ export const CHATS = [...STAND_INS, env.MGPU_TEST_REAL_LLAMA].filter((name) => n
 export const PAINTERS = ['dall-e-3', 'dall-e-2'];
 export const TRANSCRIBERS = ['whisper-1', env.MGPU_TEST_REAL_WHISPER].filter((name) => name);
 
+/** Consumers whose process may be killed. */
+export const MORTALS = (env.MGPU_TEST_MORTALS ?? '').split(' ').filter((name) => name);
+
+/** An order of `remote-control.ts`. */
+export async function control(order) {
+  const answer = await fetch(`${env.MGPU_TEST_CONTROL}/${order}`, { method: 'POST' });
+  if (!answer.ok) throw new Error(`${order}: ${await answer.text()}`);
+}
+
 /** While `action` runs the stand-ins that chat fail in this way. */
 export async function whileBroken(fault, action) {
-  const post = (name) => fetch(`${env.MGPU_TEST_BREAKER}/${name}`, { method: 'POST' });
-  await post(fault);
+  await control(`break/${fault}`);
   try {
     await action();
   } finally {
-    await post('none');
+    await control('break/none');
   }
 }
 
@@ -35,5 +43,12 @@ export async function untilIdle() {
   for (;;) {
     const { scheduler } = await (await fetch(`${ROOT}/v1/status`)).json();
     if (scheduler.in_flight === 0 && scheduler.queue_depth === 0) return;
+  }
+}
+
+export async function untilRunning(consumer) {
+  for (;;) {
+    const { consumers } = await (await fetch(`${ROOT}/v1/status`)).json();
+    if (consumers[consumer].active > 0) return;
   }
 }
