@@ -12,7 +12,7 @@ import { consumersOf, move, targetsOf } from './residency.js';
 import { type Amounts, type BrokerState, type ConsumerState, NO_AMOUNTS, type TargetState } from './state.js';
 import type { GpuReading, MonotonicMs } from './vocabulary.js';
 
-/** Below this share of its footprint a target of unknown state is not taken for loaded. */
+/** Below this share of what a load adds, a target of unknown state is not taken for loaded. */
 const LOADED_SHARE = 0.5;
 const GONE_SHARE = 0.2;
 /** A run that was looked at less often may have peaked unseen: it raises what is known, it never lowers it. */
@@ -188,7 +188,9 @@ function isMoreThanResidue(state: BrokerState, consumer: ConsumerState, heldMib:
 /** Only residue, or nothing. */
 function isEmpty(state: BrokerState, consumer: ConsumerState, target: TargetState, heldMib: number): boolean {
   const { residentMib } = footprintOf(state, target);
-  return heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < LOADED_SHARE * residentMib);
+  return (
+    heldMib === 0 || (isOnlyResidue(state, consumer.id, heldMib) && heldMib < loadedMib(state, consumer, residentMib))
+  );
 }
 
 /** Of a target whose size nobody ever told, whatever is more than residue is it. */
@@ -197,5 +199,11 @@ function isLoaded(state: BrokerState, consumer: ConsumerState, target: TargetSta
   if (!single || consumer.health !== 'up') return false;
   const { residentMib, source } = footprintOf(state, target);
   if (source === 'assumed') return !isOnlyResidue(state, consumer.id, heldMib);
-  return heldMib >= LOADED_SHARE * residentMib;
+  return heldMib >= loadedMib(state, consumer, residentMib);
+}
+
+/** A small target can be less than its process keeps without it. */
+function loadedMib(state: BrokerState, consumer: ConsumerState, residentMib: number): number {
+  const keptMib = Math.min(residentMib, state.residues.get(consumer.id)?.mib ?? 0);
+  return keptMib + LOADED_SHARE * (residentMib - keptMib);
 }

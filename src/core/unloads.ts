@@ -163,8 +163,9 @@ function finishUnload(step: Step, operation: UnloadOperation, how: 'reading' | '
   const held = heldByProcesses(state, consumer.id);
   const freed = operation.beforeHeldMib === null || held === null ? null : operation.beforeHeldMib - held;
   state.evictions += 1;
+  learnUnload(state, target, tookMs);
   // Only where a reading shows that it left, what is still there is what it keeps.
-  learnUnload(state, operation, target, how === 'reading' ? held : null, tookMs);
+  if (how === 'reading' && held !== null && freed !== null) learnResidue(state, operation, held, freed);
   if (consumer.parked) consumer.parkedAt = now;
   const gone = operation.rung === 'stop_unit' ? targetsOf(state, consumer) : [target];
   for (const one of gone) {
@@ -177,18 +178,15 @@ function finishUnload(step: Step, operation: UnloadOperation, how: 'reading' | '
   });
 }
 
-function learnUnload(
-  state: BrokerState,
-  operation: UnloadOperation,
-  target: TargetState,
-  held: number | null,
-  tookMs: number,
-): void {
+function learnUnload(state: BrokerState, target: TargetState, tookMs: number): void {
   const known = learnedOf(state, target);
   state.learned.set(target.name, { ...known, unloadMs: observedMs(known.unloadMs, tookMs) });
-  if (held === null || !operation.onlyTarget || operation.rung === 'stop_unit') return;
-  if (held > BACK_SHARE * operation.expectedMib) return;
-  state.residues.set(operation.consumer, observedMib(state.residues.get(operation.consumer) ?? null, held));
+}
+
+function learnResidue(state: BrokerState, operation: UnloadOperation, heldMib: number, freedMib: number): void {
+  if (!operation.onlyTarget || operation.rung === 'stop_unit') return;
+  if (freedMib < BACK_SHARE * operation.expectedMib) return;
+  state.residues.set(operation.consumer, observedMib(state.residues.get(operation.consumer) ?? null, heldMib));
 }
 
 function nextRung(step: Step, operation: UnloadOperation): void {
