@@ -211,7 +211,8 @@ export class World {
   }
 
   #back(): void {
-    const backMs = this.#random.whole(500, 10_000);
+    // No monotonic clock shows a time before its beginning.
+    const backMs = Math.min(this.#random.whole(500, 10_000), this.daemon.clock());
     this.daemon.jump(-backMs);
     this.#disturbedUntil = Math.max(this.#disturbedUntil, this.timeline.now + backMs);
   }

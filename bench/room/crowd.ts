@@ -15,10 +15,17 @@ const BOUND_MS = 10 * 60_000;
 /** ollama's models 4,096 + 9,216 + 21,504, the voice 4,310, ears 2,200, the painter about 7,500, three plain ones. */
 const ALL_MIB = 34_816 + 4_310 + 2_200 + 7_500 + 12_000;
 
-/** `trueOver`: runs take so many times what is declared of them. */
-function members(trueOver: number): Record<string, Member> {
+export interface Runs {
+  /** Runs take so many times what is declared of them. */
+  readonly trueOver: number;
+  /** Of the plain services. Too short for a reading to show what they take, if it is less than one takes itself. */
+  readonly runMs: number;
+}
+export const AS_DECLARED: Runs = { trueOver: 1, runMs: 200 };
+
+function members({ trueOver, runMs }: Runs): Record<string, Member> {
   const plain = (name: string, residentMib: number, runMib: number): Member => ({
-    start: (card) => startPlain({ name, card, residentMib, runMib, contextMib: 600, loadMs: 20, runMs: 200 }),
+    start: (card) => startPlain({ name, card, residentMib, runMib, contextMib: 600, loadMs: 20, runMs }),
     says: {
       health: '/health',
       unload: 'POST /unload',
@@ -84,9 +91,9 @@ export interface CrowdResult extends Outcome {
   readonly stuck: number;
 }
 
-export async function runCrowd(policy: PolicyName, jobs: number, trueOver = 1): Promise<CrowdResult> {
+export async function runCrowd(policy: PolicyName, jobs: number, runs = AS_DECLARED): Promise<CrowdResult> {
   const cardMib = Math.floor(ALL_MIB / 2);
-  const scene = await openScene({ totalMib: cardMib, policy, members: members(trueOver) });
+  const scene = await openScene({ totalMib: cardMib, policy, members: members(runs) });
   const random = numbersFrom(11);
   let given = 0;
   const outcome = await runClients(scene.url, CLIENTS, BOUND_MS, () => {

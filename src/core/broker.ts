@@ -123,7 +123,7 @@ const HANDLERS: EventHandlers = {
   JobEnded(working, { jobId, outcome, workOver }) {
     const job = findJob(working, jobId);
     if (job === null) return;
-    if (outcome.code === 'gpu_out_of_memory') countOutOfMemory(working, job, outcome.message ?? 'out of memory');
+    if (outcome.code === 'gpu_out_of_memory') countOutOfMemory(working, job, outcome.message ?? 'out of memory', false);
     if (job.outcome === null) endJob(working, job, outcome, workOver);
     else if (workOver) releaseGrant(working, job);
   },

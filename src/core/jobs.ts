@@ -6,6 +6,7 @@ import { releaseLoadClaimsByReading, releaseRunClaimsByReading } from './claims.
 import type { Command } from './commands.js';
 import type { JobView } from './facts.js';
 import { noteMemoryChange } from './ledger.js';
+import { raiseUnseenRun } from './raising.js';
 import { move, targetStateOf } from './residency.js';
 import type { BrokerState, ConsumerState, JobRecord, TargetState } from './state.js';
 import {
@@ -152,6 +153,7 @@ export function releaseGrant(step: Step, job: JobRecord): void {
 function settleTarget(step: Step, job: JobRecord): void {
   const target = targetStateOf(step.state, { consumer: job.consumer, model: job.model });
   target.lastUsedAt = step.now;
+  if (job.triedAgain && job.outcome?.end === 'done') raiseUnseenRun(step, target);
   if (target.residency !== 'loading') return;
   if (job.outcome?.end === 'done') target.loadSeenAt ??= step.now;
   else if (isLoadInDoubt(step.state, target) && !isLoadingForOthers(step.state, job)) {

@@ -4,6 +4,8 @@
  */
 import type { LearnedMib } from './memory.js';
 
+/** A run that was looked at less often may have peaked unseen: it raises what is known, it never lowers it. */
+export const LOOKS_ENOUGH = 5;
 const KEPT = 5;
 const LOWERED_PER_OBSERVATION = 0.1;
 const WEIGHT_OF_NEWEST_TIME = 0.2;

@@ -4,31 +4,27 @@
  */
 import { dropRunClaims, releaseLoadClaimsByReading } from './claims.js';
 import type { EventOf } from './events.js';
-import { footprintOf, learnedOf } from './footprints.js';
 import { askConsumer, endJob, type Step } from './jobs.js';
-import { raisedMib } from './learning.js';
 import { noteMemoryChange } from './ledger.js';
 import { policyOf } from './policies/registry.js';
-import { mostRunMib } from './possible.js';
-import { saveMemory } from './remembering.js';
+import { raiseRun } from './raising.js';
 import { move, targetStateOf } from './residency.js';
 import { canBeAsked } from './startable.js';
 import { type JobRecord, NO_AMOUNTS, type TargetState } from './state.js';
-
-const RAISED_BY = 1.25;
 
 export function seeOutOfMemory(step: Step, event: EventOf<'OutOfMemorySeen'>): void {
   const { state } = step;
   const job = state.jobs.get(event.jobId);
   if (job === undefined || job.phase !== 'running') return;
-  const target = countOutOfMemory(step, job, event.message);
+  // Of a consumer that left the configuration nothing is granted any more.
+  const triesAgain = event.canRetry && !job.triedAgain && state.consumers.has(job.consumer);
+  const target = countOutOfMemory(step, job, event.message, triesAgain);
   if (!policyOf(state.settings.policy).makesRoom) {
     failLoadingOf(step, target);
     step.commands.push({ type: 'PassAnswer', jobId: job.id });
     return;
   }
-  // Of a consumer that left the configuration nothing is granted any more.
-  if (event.canRetry && !job.triedAgain && state.consumers.has(job.consumer)) {
+  if (triesAgain) {
     tryAgain(step, job, target);
     return;
   }
@@ -40,7 +36,7 @@ export function seeOutOfMemory(step: Step, event: EventOf<'OutOfMemorySeen'>): v
 }
 
 /** Also for an answer that could not be held back: the size was wrong all the same. */
-export function countOutOfMemory(step: Step, job: JobRecord, message: string): TargetState {
+export function countOutOfMemory(step: Step, job: JobRecord, message: string, triesAgain: boolean): TargetState {
   const { state } = step;
   const target = targetStateOf(state, { consumer: job.consumer, model: job.model });
   state.outOfMemories += 1;
@@ -48,25 +44,15 @@ export function countOutOfMemory(step: Step, job: JobRecord, message: string): T
     type: 'RecordFact',
     fact: { type: 'out_of_memory', job: job.id, target: target.target, message },
   });
-  if (policyOf(state.settings.policy).makesRoom) raise(step, target, job.roomMib);
+  if (policyOf(state.settings.policy).makesRoom) {
+    raiseRun(step, target, job.roomMib);
+    // No second try with everybody else evicted will show what it takes.
+    if (!triesAgain && !job.triedAgain) raiseRun(step, target, null);
+  }
   // It may have given up other models too.
   const consumer = state.consumers.get(job.consumer);
   if (consumer?.settings.swaps === 'models' && canBeAsked(consumer)) askConsumer(step, consumer);
   return target;
-}
-
-/** `roomMib`: what it had was not enough, the reserve included. Never so high that it could not be tried any more. */
-function raise(step: Step, target: TargetState, roomMib: number | null): void {
-  const { state } = step;
-  const { runMib } = footprintOf(state, target);
-  const had = roomMib === null ? 0 : roomMib + state.settings.reserveMib;
-  const most = Math.max(runMib, mostRunMib(state, target) ?? Infinity);
-  const raised = Math.min(most, Math.max(Math.ceil(runMib * RAISED_BY), had));
-  const known = learnedOf(state, target);
-  state.learned.set(target.name, { ...known, run: raisedMib(known.run, raised) });
-  // Its runs are watched closely again until its true size was seen.
-  target.runsObserved = 0;
-  saveMemory(step);
 }
 
 /** Keeps its place before all others, gives the card back while room is made. */

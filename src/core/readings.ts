@@ -5,7 +5,7 @@
 import { dropAllLeftOfRuns, dropExpiredClaims, dropLoadClaims } from './claims.js';
 import { footprintOf, isOnlyResidue, learnedOf } from './footprints.js';
 import type { Step } from './jobs.js';
-import { observedMib, observedMs } from './learning.js';
+import { LOOKS_ENOUGH, observedMib, observedMs } from './learning.js';
 import { freeOf, heldByProcesses, usedOnCards } from './ledger.js';
 import { saveMemory } from './remembering.js';
 import { consumersOf, move, targetsOf } from './residency.js';
@@ -15,8 +15,6 @@ import type { GpuReading, MonotonicMs } from './vocabulary.js';
 /** Below this share of what a load adds, a target of unknown state is not taken for loaded. */
 const LOADED_SHARE = 0.5;
 const GONE_SHARE = 0.2;
-/** A run that was looked at less often may have peaked unseen: it raises what is known, it never lowers it. */
-const LOOKS_ENOUGH = 5;
 
 /** Returns the reading if it was news. */
 export function applyReading(step: Step, reading: GpuReading | null, error: string | null): GpuReading | null {
@@ -103,7 +101,8 @@ function watchPeak(
     return job?.model === target.target.model && (job.grantedAt ?? Infinity) <= at;
   });
   if (!running) return;
-  target.looks += 1;
+  // What was seen of its load says nothing of the run after it.
+  if (target.residency === 'resident') target.looks += 1;
   const { processMib, cardsMib } = target.peak;
   target.peak = { processMib: higher(processMib, seen.processMib), cardsMib: higher(cardsMib, seen.cardsMib) };
 }

@@ -61,6 +61,11 @@ test('true runs are two fifths above what is declared: nobody is lost, once out 
   assert.deepEqual([...ends.keys()].sort(), ends.size === 1 ? ['done'] : ['done', 'failed gpu_out_of_memory']);
 });
 
+test('the same where a thousand of them are too short for any reading to show what they take', () => {
+  const total = runAll('vram-lru', 1, 60, () => ['hungry', 'flood']);
+  assert.ok(total.outOfMemories > 0);
+});
+
 test('the same seed gives the same trace, byte for byte, in whatever order the configuration is written', () => {
   for (let seed = 1; seed <= 40; seed++) {
     const options = { seed, policy: 'vram-lru', mix: mixOfSeed(seed + 30), hashed: true } as const;
