@@ -1,5 +1,5 @@
 /**
- * `npm run test:long [-- MINUTES]`: jobs that outlast the five minutes after which many programs give up, in real time:
+ * The second half of `npm run test:long [-- MINUTES]`: jobs that outlast the five minutes after which many programs give up, in real time:
  * one that runs so long without a byte, and two that wait behind it, whole and streamed. Takes six minutes unless told
  * otherwise, and no processor. Ends with 1 when one of them is not answered as it should be.
  */

@@ -1,104 +1,16 @@
 /** The services themselves on a card that is too small: models swap inside ollama, and work past us is respected. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import type { Fact } from '../../src/core/facts.js';
-import { targetName } from '../../src/core/vocabulary.js';
-import { startComfyui } from '../../src/demo/services/comfyui.js';
-import { startMvoice } from '../../src/demo/services/mvoice.js';
-import { startOllama } from '../../src/demo/services/ollama.js';
-import type { DemoService } from '../../src/demo/services/service.js';
-import type { SharedCard } from '../../src/demo/shared-card.js';
-import { PICTURE_REQUEST } from '../../src/demo/welcome.js';
-import { type OpenBroker, openBroker, untilAllUp } from '../support/open-broker.js';
-import { openCardFor, ROOM_TEST } from '../support/room.js';
-
-interface Services {
-  readonly card: SharedCard;
-  readonly ollama: DemoService;
-  readonly comfyui: DemoService;
-  readonly broker: OpenBroker;
-  /** Targets asked to leave since the last look, in order. */
-  readonly left: () => string[];
-  readonly facts: Fact[];
-}
+import { test } from 'node:test';
+import { chat, endOfRender, openCrowdedServices, paint, renderPastUs, speak } from '../support/crowded-services.js';
+import { ROOM_TEST } from '../support/room.js';
 
 const SPEED = 30;
-
-/** 24 GB: ollama with models of 4, 9 and 21 GB, beside a voice, another voice and a painter. */
-async function openServices(t: TestContext, speed = SPEED): Promise<Services> {
-  const ends: (() => Promise<void>)[] = [];
-  const card = await openCardFor(t, 24_564, ends);
-  const consumers: Record<string, unknown> = {};
-  const open = async <T extends DemoService>(
-    name: string,
-    start: (options: { speed: number; card: ReturnType<SharedCard['open']> }) => Promise<T>,
-    says: Readonly<Record<string, unknown>>,
-  ): Promise<T> => {
-    const tenant = card.open(name);
-    const service = await start({ speed, card: tenant });
-    ends.push(() => service.close());
-    consumers[name] = { url: service.url, processes: { name: tenant.pattern }, ...says };
-    return service;
-  };
-  const voice = {
-    health: '/health',
-    paths: { tts: '/v1/tts' },
-    unload: 'POST /unload',
-    vram_resident_mib: 4_310,
-    vram_run_mib: 900,
-  };
-  const ollama = await open('ollama', startOllama, { kind: 'ollama', vram_run_mib: 400 });
-  await open('mvoice', startMvoice, voice);
-  await open('second-voice', startMvoice, voice);
-  const comfyui = await open('comfyui', startComfyui, {
-    kind: 'comfyui',
-    vram_resident_mib: 6_500,
-    vram_run_mib: 2_400,
-  });
-  const broker = await openBroker(
-    t,
-    {
-      gpu: { source: 'nvidia-smi', interval: '250ms' },
-      health: { interval: '250ms', timeout: '30s' },
-      routes: { llm: 'ollama', tts: 'mvoice', image: 'comfyui' },
-      consumers,
-    },
-    card.env(),
-  );
-  ends.unshift(broker.stop);
-  const facts: Fact[] = [];
-  broker.daemon.journal.subscribe(({ fact }) => facts.push(fact));
-  await untilAllUp(broker);
-  let looked = 0;
-  const left = (): string[] => {
-    const news = facts.slice(looked);
-    looked = facts.length;
-    return news.flatMap((fact) => (fact.type === 'target' && fact.to === 'evicting' ? [targetName(fact.target)] : []));
-  };
-  return { card, ollama, comfyui, broker, left, facts };
-}
-
-const chat = ({ broker }: Services, model: string, path = '/v1/llm') =>
-  broker.call(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Why?' }], options: { num_predict: 3 } }),
-  });
-const speak = ({ broker }: Services, path: string) =>
-  broker.call(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"text":"Yes."}' });
-
-const paint = ({ broker }: Services, path: string) =>
-  broker.call(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(PICTURE_REQUEST),
-  });
 
 test(
   'only what stands in the way is unloaded: models of ollama and services, by façade and prefix',
   ROOM_TEST,
   async (t) => {
-    const room = await openServices(t);
+    const room = await openCrowdedServices(t, SPEED);
     const leftBy = async (answer: Promise<{ status: number; text: string }>): Promise<string[]> => {
       const { status, text } = await answer;
       assert.equal(status, 200, text);
@@ -122,19 +34,12 @@ test(
   'a render begun from ComfyUI’s own page is respected: the LLM request waits with that reason, nobody is cut',
   ROOM_TEST,
   async (t) => {
-    const room = await openServices(t, 3);
+    const room = await openCrowdedServices(t, 3);
     const { comfyui, broker, card } = room;
     // What is known to be there leaves at once; of what is unknown nothing tells how long that takes.
     for (const path of ['/v1/tts', '/consumers/second-voice/v1/tts'])
       assert.equal((await speak(room, path)).status, 200);
-    const render = structuredClone(PICTURE_REQUEST);
-    render.prompt['5'].inputs.steps = 80;
-    const queued = await fetch(`${comfyui.url}/prompt`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(render),
-    });
-    const { prompt_id: id } = JSON.parse(await queued.text());
+    const id = await renderPastUs(room, 80);
     await comfyui.until(() => comfyui.work.length > 0);
     const answer = chat(room, 'qwen3:32b');
     const seen = new Set<string>();
@@ -146,8 +51,7 @@ test(
     const { status, text } = await answer;
     assert.ok(seen.has('foreign_work'), `it waited with the reason foreign_work: ${[...seen].join(', ')}; ${text}`);
     assert.equal(status, 200, text);
-    const history = JSON.parse(await (await fetch(`${comfyui.url}/history/${id}`)).text());
-    assert.equal(history[id].status.status_str, 'success');
+    assert.equal(await endOfRender(room, id), 'success');
     const begun = room.ollama.seen.find(({ path }) => path === '/api/chat')?.startedAtMs ?? 0;
     assert.ok(begun > (comfyui.work[0]?.endedAtMs ?? Infinity), 'it began after the render');
     assert.equal(card.refusals.length, 0);
