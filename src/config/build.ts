@@ -138,6 +138,7 @@ export function buildConfiguration(
       operators: checked.access.operators,
       proxies: checked.access.proxies,
       hosts: checked.access.hosts ?? null,
+      origins: checked.access.origins,
     },
     log: { level: checked.log.level },
     stateDir,

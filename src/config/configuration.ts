@@ -139,6 +139,8 @@ export interface Configuration {
     readonly proxies: readonly string[];
     /** Host names and `*.suffix` patterns beside IP addresses, `localhost`, single labels and the machine's own names, which are always answered unless the file lists hosts itself. */
     readonly hosts: readonly string[] | null;
+    /** Lower-case; `*`: every page. */
+    readonly origins: readonly string[];
   };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' };
   /** Absolute path. */

@@ -93,6 +93,9 @@ export const oneOrMore = <T extends z.ZodType>(item: T, message: string) =>
 export const bindAddress = text(values.readBindAddress, 'not an address; write for instance 127.0.0.1:8770');
 export const network = text(values.readNetwork, 'not a network; write for instance 192.168.0.0/16');
 export const hostPattern = text(values.readHostPattern, 'not a host name; write for instance gpu.example.org');
+export const origin = text(values.readOrigin, 'not an origin; write for instance https://chat.example.org', {
+  examples: ['https://chat.example.org'],
+});
 export const serviceUrl = text(values.readServiceUrl, 'not an address; write for instance http://127.0.0.1:8766', {
   pattern: '^http://',
   examples: ['http://127.0.0.1:8766'],

@@ -82,6 +82,12 @@ const access = z.strictObject({
       absent:
         "IP addresses, localhost, single-label names, the machine's own names, *.ts.net, *.local, *.lan, *.internal, *.home.arpa",
     }),
+  origins: leaf
+    .listOf(leaf.origin, 'not a list; write origins such as [https://chat.example.org]')
+    .prefault([])
+    .describe(
+      'pages of other origins that may ask and read answers from a browser, never change things; `*`: every page',
+    ),
   keys_file: leaf.notYet('; callers outside access.allow cannot be let in yet'),
 });
 

@@ -78,6 +78,14 @@ export function readHostPattern(text: string): Reading<string> {
     : { wrong: 'not a host name; write a name such as gpu.example.org, or *.example.org, without a port' };
 }
 
+/** What a browser calls a page's origin; `*`: any. */
+export function readOrigin(text: string): Reading<string> {
+  if (text === '*') return { value: text };
+  const right = 'write for instance https://chat.example.org, as the browser says it, or "*" for every page';
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+$/i.test(text)) return { wrong: `not the origin of a page; ${right}` };
+  return { value: text.toLowerCase() };
+}
+
 /** `http://host[:port][/prefix]`, given back without a trailing slash. */
 export function readServiceUrl(text: string): Reading<string> {
   const right = 'write for instance http://127.0.0.1:8766';

@@ -23,6 +23,8 @@ const FOR_US_ONLY = new Set(['authorization', 'cookie', 'x-api-key', 'origin', '
 const OURS = new Set(['host', 'content-length', 'via', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
 /** Set by us on answers; what a service says under these names would be taken for ours. */
 const OURS_IN_ANSWERS = new Set(['x-mgpu-job', 'x-mgpu-consumer']);
+/** Which pages may read answers is for `access.origins` to say; some services open themselves to every page. */
+const FOR_PAGES = 'access-control-';
 
 /** llama-server goes on generating after its client left when this is set; a job must end with its client. */
 const SURVIVES_ITS_CLIENT = 'x-conversation-id';
@@ -101,6 +103,7 @@ export function answerHeaders(raw: readonly string[], keepTrailer: boolean): str
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at] ?? '';
     const lower = name.toLowerCase();
+    if (lower.startsWith(FOR_PAGES)) continue;
     const passes = lower === 'trailer' ? keepTrailer : !isHopByHop(lower, named) && !OURS_IN_ANSWERS.has(lower);
     if (passes) headers.push(name, raw[at + 1] ?? '');
   }

@@ -22,6 +22,8 @@ export interface Knock {
 export interface Access {
   /** Throws `unauthorized` or `forbidden`, with the address that asked and the line that would allow it. */
   admit(knock: Knock): Caller;
+  /** The origin of a page that is not ours and may ask and read (`access.origins`); null: there is none. */
+  pageOf(knock: Pick<Knock, 'req' | 'authority'>): string | null;
 }
 
 interface Rules {
@@ -30,20 +32,29 @@ interface Rules {
   readonly operators: Networks;
   readonly proxies: Networks;
   readonly answersTo: HostCheck;
+  readonly origins: ReadonlySet<string>;
 }
 
 export function createAccess(configuration: ConfigurationPort): Access {
   let rules: Rules | null = null;
+  function inForce(): Rules {
+    const current = configuration.current();
+    if (rules?.madeFrom !== current) rules = compile(current);
+    return rules;
+  }
   return {
     admit(knock) {
-      const current = configuration.current();
-      if (rules?.madeFrom !== current) rules = compile(current);
-      const caller = callerOf(knock, rules);
+      const now = inForce();
+      const caller = callerOf(knock, now);
       checkAddress(caller, knock.needs);
-      checkHost(knock, rules);
-      checkOrigin(knock);
+      checkHost(knock, now);
+      checkOrigin(knock, now);
       checkOperator(caller, knock);
       return caller;
+    },
+    pageOf(knock) {
+      const origin = foreignOrigin(knock);
+      return origin !== null && isOpenTo(origin, inForce()) ? origin : null;
     },
   };
 }
@@ -56,10 +67,12 @@ function compile(configuration: Configuration): Rules {
     operators: createNetworks(access.operators),
     proxies: createNetworks(access.proxies),
     answersTo: createHostCheck(access.hosts),
+    origins: new Set(access.origins),
   };
 }
 
-function callerOf({ req, authority }: Knock, rules: Rules): Caller {
+function callerOf(knock: Knock, rules: Rules): Caller {
+  const { req, authority } = knock;
   const address = addressOf(req, rules.proxies);
   const hostName = authority === null ? null : hostNameOf(authority);
   // Behind a front proxy that sends no X-Forwarded-For everybody seems to come from here; its Host gives it away.
@@ -67,7 +80,8 @@ function callerOf({ req, authority }: Knock, rules: Rules): Caller {
   return {
     address,
     mayAsk: rules.allow.has(address),
-    mayOperate: rules.operators.has(address) && trueLoopback,
+    // Whoever lets a page ask has not let it evict.
+    mayOperate: rules.operators.has(address) && trueLoopback && foreignOrigin(knock) === null,
   };
 }
 
@@ -102,15 +116,25 @@ function checkHost({ authority }: Knock, rules: Rules): void {
   );
 }
 
-/** A page of somebody else's may make a browser send; what only reads cannot be read by it, for we allow no CORS. */
-function checkOrigin({ req, authority, isUpgrade }: Knock): void {
+/** null: no page asks, or one that came from here. */
+function foreignOrigin({ req, authority }: Pick<Knock, 'req' | 'authority'>): string | null {
   const { origin } = req.headers;
-  if (origin === undefined || isSameOrigin(origin, authority)) return;
+  return origin === undefined || isSameOrigin(origin, authority) ? null : origin;
+}
+
+const isOpenTo = (origin: string, { origins }: Rules): boolean =>
+  origins.size > 0 && (origins.has('*') || origins.has(origin.toLowerCase()));
+
+/** A page of somebody else's may make a browser send; what only reads it may not read, unless it is named. */
+function checkOrigin(knock: Knock, rules: Rules): void {
+  const { req, isUpgrade } = knock;
+  const origin = foreignOrigin(knock);
+  if (origin === null || isOpenTo(origin, rules)) return;
   if (!isUpgrade && (req.method === 'GET' || req.method === 'HEAD')) return;
   const what = isUpgrade ? 'connection upgrade' : `${req.method} request`;
   throw new BrokerError(
     'forbidden',
-    `no ${what} from a page of another origin (${origin}) is let through; open the page through this broker, or send the request without an Origin header`,
+    `no ${what} from a page of another origin (${origin}) is let through; open the page through this broker, send the request without an Origin header, or allow the page: access.origins: [..., ${JSON.stringify(origin)}]`,
   );
 }
 
@@ -122,8 +146,13 @@ function isSameOrigin(origin: string, authority: string | null): boolean {
   return page.host !== '' && URL.canParse(here) && new URL(here).host === page.host;
 }
 
-function checkOperator(caller: Caller, { needs, authority }: Knock): void {
+function checkOperator(caller: Caller, knock: Knock): void {
+  const { needs, authority } = knock;
   if (needs !== 'operate' || caller.mayOperate) return;
+  const page = foreignOrigin(knock);
+  if (page !== null) {
+    throw new BrokerError('forbidden', `this needs operator rights, which no page of another origin (${page}) has`);
+  }
   throw new BrokerError('forbidden', `this needs operator rights: ${explainLookOnly(caller, authority)}`);
 }
 

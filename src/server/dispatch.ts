@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { BrokerError } from '../errors.js';
 import type { Log } from '../runtime/ports.js';
 import type { Access } from './access.js';
+import { answerPreflight, isPreflight, openTo } from './cross-origin.js';
 import type { Exchange } from './exchange.js';
 import { requestIdOf } from './request-id.js';
 import { plainErrorBody, sendError } from './respond.js';
@@ -32,7 +33,17 @@ export function createDispatch(router: Router, access: Access, log: Log): Dispat
       const routing = router.find(method, target.path);
       if (routing.kind === 'found') errorBody = routing.route.errorShape?.(routing.params) ?? errorBody;
       const needs = routing.kind === 'found' ? routing.route.needs : 'ask';
-      const caller = access.admit({ req, authority: target.authority, needs, isUpgrade: false });
+      const page = access.pageOf({ req, authority: target.authority });
+      if (page !== null) openTo(page, res);
+      const isQuestion = page !== null && isPreflight(req);
+      const caller = access.admit({
+        ...{ req, authority: target.authority, isUpgrade: false },
+        needs: isQuestion ? 'ask' : needs,
+      });
+      if (isQuestion) {
+        answerPreflight(req, res);
+        return;
+      }
       const { route, params } = foundOrThrow(routing, method, target.path);
       exchange = { req, res, path: target.path, query: target.query, params, caller, expectsContinue, errorBody };
       await route.handler(exchange);

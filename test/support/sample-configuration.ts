@@ -66,6 +66,7 @@ export function sampleConfiguration(changes: Partial<Configuration> = {}): Confi
       operators: ['127.0.0.0/8', '::1/128'],
       proxies: ['127.0.0.0/8', '::1/128'],
       hosts: null,
+      origins: [],
     },
     log: { level: 'info' },
     stateDir: '/nowhere',

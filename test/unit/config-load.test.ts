@@ -45,6 +45,7 @@ test('the smallest file works and gets the defaults of the contract', () => {
       operators: ['127.0.0.0/8', '::1/128'],
       proxies: ['127.0.0.0/8', '::1/128'],
       hosts: null,
+      origins: [],
     },
     log: { level: 'info' },
     stateDir: '/home/somebody/.local/state/mgpumanager',

@@ -153,6 +153,12 @@ const BAD_FILES: readonly (readonly [string, string, string, RegExp])[] = [
   ['a network that is none', `access: { allow: [▸192.168] }${OLLAMA}`, 'access.allow[0]', /not a network/],
   ['a prefix too long', `access:\n  operators:\n    - ▸10.0.0.0/33${OLLAMA}`, 'access.operators[0]', /from 0 to 32/],
   ['a host pattern that is none', `access: { hosts: [▸"a:80"] }${OLLAMA}`, 'access.hosts[0]', /without a port/],
+  [
+    'an origin with a path',
+    `access: { origins: [▸"https://a.example.org/x"] }${OLLAMA}`,
+    'access.origins[0]',
+    /not the origin of a page; write for instance https/,
+  ],
   // paths, calls, patterns
   ['a path without a slash', http('    paths: { tts: ▸speak }'), 'consumers.tts.paths.tts', /without a slash at its/],
   ['a health path without a slash', http('    health: ▸health'), 'consumers.tts.health', /without a slash/],
