@@ -73,17 +73,18 @@ export function usedOnCards(reading: GpuReading, consumer: ConsumerState): numbe
   return sum;
 }
 
-/** What there is before a load, by a reading that shows everything of ours. */
-export function amountsBeforeLoad(state: BrokerState, consumer: ConsumerState): Amounts {
+/** What there is before a load, by a reading that shows everything of ours. Of unknown state it may be loaded already. */
+export function amountsBeforeLoad(state: BrokerState, consumer: ConsumerState, target: TargetState): Amounts {
   const { reading } = state;
-  if (reading === null || !hasFreshReading(state)) return NO_AMOUNTS;
+  const isGone = target.residency === 'absent' || target.residency === 'parked';
+  if (reading === null || !isGone || !hasFreshReading(state)) return NO_AMOUNTS;
   // Whoever is in no list that can be believed holds nothing yet.
   const processMib = heldByProcesses(state, consumer.id) ?? (isBelievable(state) ? 0 : null);
   return { processMib, cardsMib: usedOnCards(reading, consumer) };
 }
 
-/** An empty list on a card that is used says nothing about anybody. */
-function isBelievable(state: BrokerState): boolean {
+/** Whether there is a list of processes to go by: an empty one on a card that is used says nothing about anybody. */
+export function isBelievable(state: BrokerState): boolean {
   const reading = currentReading(state);
   if (reading?.processes == null) return false;
   if (reading.processes.length > 0) return true;

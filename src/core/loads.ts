@@ -22,7 +22,7 @@ export function startLoad(
 ): void {
   const { state, now } = step;
   const timeoutMs = consumer.settings.loadTimeoutMs;
-  target.beforeLoad = amountsBeforeLoad(state, consumer);
+  target.beforeLoad = amountsBeforeLoad(state, consumer, target);
   claimLoad(state, consumer, target, asker.jobId);
   voidMeasures(state, target);
   move(step, target, 'loading', reason);

@@ -1,6 +1,6 @@
 /** How room is made for a demand that is possible: who leaves, whom to wait for, when to let others go first. */
 import { footprintOf } from './footprints.js';
-import { currentReading, heldByProcesses, isForeignBusy, shouldMeasure } from './ledger.js';
+import { currentReading, heldByProcesses, isBelievable, isForeignBusy, shouldMeasure } from './ledger.js';
 import { askVerdict, foreignVerdict, isOnCards, mustAsk, type Plan, type Verdict } from './plan.js';
 import { byLeastUse, chooseVictims, missingMib } from './policies/vram-lru.js';
 import { othersAreTheCause } from './possible.js';
@@ -118,7 +118,7 @@ function blocked(
 /** What is missing may be held by itself, where nobody knows what it holds (a run that failed after the load). */
 function itselfLeaves(plan: Plan): Verdict | null {
   const { state, target, need } = plan;
-  const unknown = target.residency === 'unknown' && (currentReading(state)?.processes ?? null) === null;
+  const unknown = target.residency === 'unknown' && !isBelievable(state);
   return unknown && isEvictable(state, target, [...need.keys()]) ? evictVerdict(plan, target) : null;
 }
 

@@ -141,7 +141,7 @@ export function grantOn(step: Step, job: JobRecord, consumer: ConsumerState, cla
   const target = targetStateOf(state, { consumer: job.consumer, model: job.model });
   const loads = target.residency !== 'resident' && target.residency !== 'loading' && target.residency !== 'evicting';
   if (loads) {
-    target.beforeLoad = amountsBeforeLoad(state, consumer);
+    target.beforeLoad = amountsBeforeLoad(state, consumer, target);
     if (claims) claimLoad(state, consumer, target, job.id);
     move(step, target, 'loading', { code: 'loaded_for', job: job.id, needMib: claimedFor(state, job), freeMib: null });
   }
