@@ -11,7 +11,8 @@ import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendError } from '../server/respond.js';
 import { concernedOptions } from './failures.js';
-import { Relay, type RelayDependencies, type RelayEnd } from './relay.js';
+import { Relay } from './relay.js';
+import type { RelayDependencies, RelayEnd } from './relay-order.js';
 
 export interface RunDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
