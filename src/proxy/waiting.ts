@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Adapter, JobNeed, RequestLine } from '../adapters/adapter.js';
 import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
+import { TransientMap } from '../core/transient-map.js';
 import { type Capability, type JobClass, type JobId, type JobOutcome, jobId } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
 import type { JobPort } from '../runtime/ports.js';
@@ -61,7 +62,7 @@ interface WaitingJob extends JobOrder {
 
 export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoom {
   const { broker, clock, configuration, log, memory, spool, spoolFolder } = dependencies;
-  const jobs = new Map<JobId, WaitingJob>();
+  const jobs = new TransientMap<JobId, WaitingJob>();
 
   function announce(order: JobOrder): JobId {
     const job: WaitingJob = {
