@@ -176,6 +176,7 @@ function* longestWaiting(state: BrokerState): Generator<JobRecord> {
 
 function endOverdue(working: Step): void {
   const { state, now } = working;
+  if (state.queue.size === 0) return;
   for (const job of longestWaiting(state)) {
     const deadline = deadlineOf(state, job);
     if (deadline === null || now < deadline) continue;
@@ -208,6 +209,7 @@ function wakeAtOf(state: BrokerState, makesRoom: boolean): MonotonicMs | null {
 }
 
 function nextDeadline(state: BrokerState): MonotonicMs | null {
+  if (state.queue.size === 0) return null;
   let earliest = Infinity;
   for (const job of longestWaiting(state)) earliest = Math.min(earliest, deadlineOf(state, job) ?? Infinity);
   return earliest === Infinity ? null : earliest;

@@ -4,7 +4,7 @@ import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import type { JobId } from '../core/vocabulary.js';
 import type { BrokerError } from '../errors.js';
-import type { ConfigurationPort, Log } from '../runtime/ports.js';
+import type { Clock, ConfigurationPort, Log } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import type { Budget } from './budget.js';
 import type { Upstreams } from './upstream.js';
@@ -13,6 +13,7 @@ export interface RelayDependencies {
   readonly upstreams: Upstreams;
   readonly configuration: ConfigurationPort;
   readonly memory: Budget;
+  readonly clock: Clock;
   readonly log: Log;
 }
 

@@ -20,7 +20,7 @@ export class Relay implements AnswerSource {
   readonly #order: RelayOrder;
   readonly #dependencies: RelayDependencies;
   readonly #concerned: Concerned;
-  readonly #limits = new TimeLimits((name, limitMs) => this.#expire(name, limitMs));
+  readonly #limits: TimeLimits;
   readonly #client: ClientAnswer;
   readonly #call: UpstreamCall;
   #phase: Phase = 'asking';
@@ -36,6 +36,7 @@ export class Relay implements AnswerSource {
     this.#dependencies = dependencies;
     const { consumer, exchange, job, body, translated } = order;
     this.#concerned = { consumer, job };
+    this.#limits = new TimeLimits(dependencies.clock, (name, limitMs) => this.#expire(name, limitMs));
     this.#client = new ClientAnswer(order, dependencies);
     this.#startLimits();
     const live = body === 'live';

@@ -7,7 +7,7 @@ import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import type { JobId, JobOutcome, MonotonicMs } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
-import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
+import type { BrokerPort } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendError } from '../server/respond.js';
 import { concernedOptions } from './failures.js';
@@ -16,8 +16,6 @@ import type { RelayDependencies, RelayEnd } from './relay-order.js';
 
 export interface RunDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Controllers that were never handed to anybody who keeps their signal. */
   readonly spareAborts: AbortController[];
 }
