@@ -203,9 +203,13 @@ function wakeAtOf(state: BrokerState, makesRoom: boolean): MonotonicMs | null {
   const { operation } = state;
   const operationAt =
     operation === null ? null : operation.kind === 'unload' ? unloadWakeAt(state, operation) : loadWakeAt(operation);
-  const times = [nextDeadline(state), operationAt, turnsWakeAt(state), closeLookWakeAt(state, makesRoom)];
-  const known = times.filter((time) => time !== null);
-  return known.length === 0 ? null : Math.min(...known);
+  const earliest = Math.min(
+    nextDeadline(state) ?? Infinity,
+    operationAt ?? Infinity,
+    turnsWakeAt(state) ?? Infinity,
+    closeLookWakeAt(state, makesRoom) ?? Infinity,
+  );
+  return earliest === Infinity ? null : earliest;
 }
 
 function nextDeadline(state: BrokerState): MonotonicMs | null {

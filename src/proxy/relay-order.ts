@@ -26,7 +26,7 @@ export interface RelayOrder {
   readonly body: HeldBody | 'live' | null;
   readonly job: JobId | null;
   /** The request was made from another one, and its answer is told in that one's API. */
-  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
+  readonly translated?: { readonly contentType: string | null; readonly translation: Translation } | undefined;
   /** Whether this answer is looked at as a whole before any of it goes out. Absent: never. */
   readonly inspects?: (head: AnswerHead) => boolean;
   /** The whole of such an answer. True: it waits until `release`, `breakOff` or `discard`. */

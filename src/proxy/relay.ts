@@ -46,10 +46,7 @@ export class Relay implements AnswerSource {
         consumer,
         method: exchange.req.method ?? 'GET',
         path: order.path,
-        headers: requestHeaders(exchange, {
-          ...{ consumer, isJob: job !== null, framing: framingOf(order) },
-          ...(translated === undefined ? {} : { translated }),
-        }),
+        headers: requestHeaders(exchange, { consumer, isJob: job !== null, framing: framingOf(order), translated }),
         body: live ? exchange.req : body,
       },
       {

@@ -27,7 +27,7 @@ export interface RunOrder {
   readonly adapter: Adapter;
   readonly request: RequestLine;
   readonly body: HeldBody | null;
-  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
+  readonly translated?: { readonly contentType: string | null; readonly translation: Translation } | undefined;
   /** How long it stood in the queue. */
   readonly queuedMs: number;
 }
@@ -67,7 +67,7 @@ export class Run {
         body,
         path: request.path + request.query,
         job: id,
-        ...(translated === undefined ? {} : { translated }),
+        translated,
         inspects: ({ status }) => status >= 500,
         inspected: (head, text) => this.#isOutOfMemory(head, text),
         answered: (head) => this.#onAnswer(head),

@@ -27,12 +27,14 @@ export interface JobOrder {
   readonly capability: Capability | null;
   readonly class: JobClass;
   /** A request that was made from another one: its body is here already. */
-  readonly made?: {
-    readonly body: HeldBody;
-    readonly contentType: string | null;
-    readonly translation: Translation;
-    readonly patienceMs: number | null;
-  };
+  readonly made?:
+    | {
+        readonly body: HeldBody;
+        readonly contentType: string | null;
+        readonly translation: Translation;
+        readonly patienceMs: number | null;
+      }
+    | undefined;
 }
 
 export interface WaitingDependencies extends RunDependencies {
@@ -66,14 +68,14 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
 
   function announce(order: JobOrder): JobId {
     const job: WaitingJob = {
-      // Written out, here and at the grant: a spread would be the dearest line of a job's way through this file.
+      // Written out: a spread would be the dearest line of a job's way through this file.
       exchange: order.exchange,
       consumer: order.consumer,
       adapter: order.adapter,
       request: order.request,
       capability: order.capability,
       class: order.class,
-      ...(order.made === undefined ? {} : { made: order.made }),
+      made: order.made,
       id: newJobId(),
       patience: null,
       stage: { name: 'announced' },
@@ -158,9 +160,8 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     const consumer = configuration.current().consumers.get(job.consumer.id) ?? job.consumer;
     const queuedMs = clock.now() - since;
     const { exchange, adapter, request } = job;
-    const order = { id, exchange, consumer, adapter, request, body, queuedMs };
-    const translated = job.made === undefined ? {} : { translated: job.made };
-    running.run = new Run({ ...order, ...translated }, dependencies, () => forget(job));
+    const order = { id, exchange, consumer, adapter, request, body, translated: job.made, queuedMs };
+    running.run = new Run(order, dependencies, () => forget(job));
   }
 
   function refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void {
