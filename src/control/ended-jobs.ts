@@ -1,5 +1,6 @@
 /** The last jobs that ended, with what they waited for. Owns that bounded memory; fed by the journal alone. */
 import type { JobView, TimedFact } from '../core/facts.js';
+import { TransientMap } from '../core/transient-map.js';
 import type { JournalPort } from '../runtime/ports.js';
 
 export const KEPT_ENDED_JOBS = 500;
@@ -12,8 +13,8 @@ export interface EndedJobs {
 }
 
 export function createEndedJobs(journal: JournalPort): EndedJobs {
-  // In the order of their ends: a Map keeps the order of insertion.
-  const jobs = new Map<string, JobView>();
+  // In the order of their ends.
+  const jobs = new TransientMap<string, JobView>();
 
   function note({ fact }: TimedFact): void {
     if (fact.type !== 'job' || fact.change !== 'ended') return;

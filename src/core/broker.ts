@@ -176,6 +176,7 @@ function* longestWaiting(state: BrokerState): Generator<JobRecord> {
 
 function endOverdue(working: Step): void {
   const { state, now } = working;
+  if (state.queue.size === 0) return;
   for (const job of longestWaiting(state)) {
     const deadline = deadlineOf(state, job);
     if (deadline === null || now < deadline) continue;
@@ -202,12 +203,17 @@ function wakeAtOf(state: BrokerState, makesRoom: boolean): MonotonicMs | null {
   const { operation } = state;
   const operationAt =
     operation === null ? null : operation.kind === 'unload' ? unloadWakeAt(state, operation) : loadWakeAt(operation);
-  const times = [nextDeadline(state), operationAt, turnsWakeAt(state), closeLookWakeAt(state, makesRoom)];
-  const known = times.filter((time) => time !== null);
-  return known.length === 0 ? null : Math.min(...known);
+  const earliest = Math.min(
+    nextDeadline(state) ?? Infinity,
+    operationAt ?? Infinity,
+    turnsWakeAt(state) ?? Infinity,
+    closeLookWakeAt(state, makesRoom) ?? Infinity,
+  );
+  return earliest === Infinity ? null : earliest;
 }
 
 function nextDeadline(state: BrokerState): MonotonicMs | null {
+  if (state.queue.size === 0) return null;
   let earliest = Infinity;
   for (const job of longestWaiting(state)) earliest = Math.min(earliest, deadlineOf(state, job) ?? Infinity);
   return earliest === Infinity ? null : earliest;

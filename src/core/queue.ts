@@ -2,6 +2,7 @@
  * The jobs that wait for a grant, first come first served, and which of them has waited longest in its class.
  * Owns the order; knows nothing of why somebody waits. All operations are O(1) but `positionOf`.
  */
+import { TransientMap } from './transient-map.js';
 import type { JobClass, JobId } from './vocabulary.js';
 
 interface Queued {
@@ -10,12 +11,12 @@ interface Queued {
 }
 
 export class WaitingQueue<Job extends Queued> {
-  // A Map iterates in insertion order and forgets in O(1): a mass disconnect stays linear.
-  readonly #all = new Map<JobId, Job>();
-  readonly #byClass: Readonly<Record<JobClass, Map<JobId, Job>>> = {
-    interactive: new Map(),
-    normal: new Map(),
-    batch: new Map(),
+  // It iterates in insertion order and forgets in O(1): a mass disconnect stays linear.
+  readonly #all = new TransientMap<JobId, Job>();
+  readonly #byClass: Readonly<Record<JobClass, TransientMap<JobId, Job>>> = {
+    interactive: new TransientMap(),
+    normal: new TransientMap(),
+    batch: new TransientMap(),
   };
 
   get size(): number {

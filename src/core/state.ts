@@ -5,6 +5,7 @@ import type { Operation } from './operations.js';
 import { WaitingQueue } from './queue.js';
 import type { ConsumerSettings, Settings } from './settings.js';
 import { RunTimes } from './statistics.js';
+import { TransientMap } from './transient-map.js';
 import {
   type ConsumerId,
   consumerId,
@@ -115,11 +116,11 @@ export interface BrokerState {
   settings: Settings;
   mode: 'ready' | 'draining' | 'shutting_down';
   /** Every job that has not ended, and those that wind down. */
-  readonly jobs: Map<JobId, JobRecord>;
+  readonly jobs: TransientMap<JobId, JobRecord>;
   readonly queue: WaitingQueue<JobRecord>;
   takingIn: number;
   /** Jobs whose grant is out, oldest grant first. */
-  readonly grants: Map<JobId, JobRecord>;
+  readonly grants: TransientMap<JobId, JobRecord>;
   /** Consumers in force; a removed one is gone from here even while its last job runs. */
   readonly consumers: Map<ConsumerId, ConsumerState>;
   reading: GpuReading | null;
@@ -241,10 +242,10 @@ function emptyState(settings: Settings, now: MonotonicMs): BrokerState {
   return {
     settings,
     mode: 'ready',
-    jobs: new Map(),
+    jobs: new TransientMap(),
     queue: new WaitingQueue(),
     takingIn: 0,
-    grants: new Map(),
+    grants: new TransientMap(),
     consumers: new Map([...settings.consumers].map(([id, consumer]) => [id, newConsumerState(consumer)])),
     reading: null,
     readingError: null,

@@ -232,9 +232,10 @@ function isForeignHeld(step: Step, target: TargetState, consumer: ConsumerState)
 }
 
 export function turnsWakeAt(state: BrokerState): MonotonicMs | null {
-  const times = [asideWakeAt(state)];
-  for (const { retryAt } of state.targets.values()) if (retryAt !== null && retryAt > state.now) times.push(retryAt);
-  for (const errand of state.errands) if (errand.deadline !== null) times.push(errand.deadline);
-  const earliest = Math.min(...times);
+  let earliest = asideWakeAt(state);
+  for (const { retryAt } of state.targets.values()) {
+    if (retryAt !== null && retryAt > state.now) earliest = Math.min(earliest, retryAt);
+  }
+  for (const { deadline } of state.errands) if (deadline !== null) earliest = Math.min(earliest, deadline);
   return earliest === Infinity ? null : earliest;
 }

@@ -12,7 +12,7 @@ export function whenClientLeaves({ req, res }: Pick<Exchange, 'req' | 'res'>, le
     told = true;
     left();
   };
-  res.once('close', check);
+  res.on('close', check);
   if (res.socket !== null) return;
   // A pipelined request whose turn on the connection has not come: its response hears nothing of the connection yet.
   const { socket } = req;

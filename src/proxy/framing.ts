@@ -1,5 +1,5 @@
 /** How the body of a request goes on to its consumer. Keeps nothing. */
-import type { RelayOrder } from './relay.js';
+import type { RelayOrder } from './relay-order.js';
 
 /** Methods for which the absence of both framing headers is usual; all others say a length, even of nothing. */
 const OFTEN_WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);

@@ -52,7 +52,7 @@ export interface RequestHeaderOptions {
   /** How the body goes on: its size in bytes, `chunked`, or null where there is none. */
   readonly framing: number | 'chunked' | null;
   /** The answer will be read and translated: it must come without an encoding. Also replaces the body's type. */
-  readonly translated?: { readonly contentType: string | null };
+  readonly translated?: { readonly contentType: string | null } | undefined;
 }
 
 /** For the service: the caller's end-to-end headers, ours, and those that the configuration adds. */

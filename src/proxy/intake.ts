@@ -83,7 +83,8 @@ export class BodyIntake {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#leaveRequest();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#req.off('data', this.#onData).off('end', this.#onEnd);
     this.#release();
   }
 
@@ -155,7 +156,7 @@ export class BodyIntake {
   #finish(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#leaveRequest();
+    if (this.#timer !== null) clearTimeout(this.#timer);
     const file = this.#file;
     const [first, second] = this.#chunks;
     const inMemory = file !== null ? null : second === undefined && first ? first : Buffer.concat(this.#chunks);
@@ -172,11 +173,6 @@ export class BodyIntake {
     if (this.#stopped) return;
     this.stop();
     this.#ends.refused(refusal);
-  }
-
-  #leaveRequest(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#req.off('data', this.#onData).off('end', this.#onEnd);
   }
 
   #release(): void {

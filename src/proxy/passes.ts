@@ -2,14 +2,14 @@
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import { describeDown } from '../core/describe.js';
 import { BrokerError } from '../errors.js';
-import type { BrokerPort, Clock } from '../runtime/ports.js';
+import type { BrokerPort } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import { whenClientLeaves } from './client.js';
-import { Relay, type RelayDependencies } from './relay.js';
+import { Relay } from './relay.js';
+import type { RelayDependencies } from './relay-order.js';
 
 export interface PassesDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
-  readonly clock: Clock;
 }
 
 export interface Passes {

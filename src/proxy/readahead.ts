@@ -4,6 +4,7 @@
  * response: a clean one, or one that shows that something is missing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Backlog } from './backlog.js';
 import type { Budget } from './budget.js';
 
 export interface DeliveryOptions {
@@ -28,8 +29,7 @@ const LINGER_MS = 2000;
 
 export class Delivery {
   readonly #options: DeliveryOptions;
-  readonly #backlog: Buffer[] = [];
-  #backlogBytes = 0;
+  readonly #backlog = new Backlog();
   /** Pieces given to the response that the system has not taken. */
   #unflushed = 0;
   #isReaderBehind = false;
@@ -40,19 +40,18 @@ export class Delivery {
   constructor(options: DeliveryOptions) {
     this.#options = options;
     options.res.on('drain', this.#onDrain);
-    options.res.once('close', this.#onClose);
+    options.res.on('close', this.#onClose);
   }
 
   piece(chunk: Buffer): void {
     if (this.#options.res.destroyed) return;
     if (!this.#isReaderBehind) {
-      this.#write(chunk);
+      this.#write(chunk, this.#onFlushed);
       return;
     }
     this.#backlog.push(chunk);
-    this.#backlogBytes += chunk.length;
     const hasRoom = this.#options.memory.hold(chunk.length);
-    if (!hasRoom || this.#backlogBytes >= this.#options.bufferBytes) this.#holdSource(true);
+    if (!hasRoom || this.#backlog.sizeBytes >= this.#options.bufferBytes) this.#holdSource(true);
   }
 
   /** The answer is complete: its end goes out behind the backlog. */
@@ -67,9 +66,9 @@ export class Delivery {
     this.#settle();
   }
 
-  #write(chunk: Buffer): void {
+  #write(chunk: Buffer, flushed: () => void): void {
     this.#unflushed += 1;
-    if (this.#options.res.write(chunk, this.#onFlushed)) return;
+    if (this.#options.res.write(chunk, flushed)) return;
     this.#isReaderBehind = true;
     const { stallMs, res } = this.#options;
     this.#stall ??= setTimeout(() => res.destroy(), stallMs);
@@ -83,19 +82,22 @@ export class Delivery {
   readonly #onDrain = (): void => {
     this.#isReaderBehind = false;
     this.#clearStall();
-    for (let chunk = this.#backlog.shift(); chunk !== undefined; chunk = this.#backlog.shift()) {
-      this.#backlogBytes -= chunk.length;
-      this.#options.memory.give(chunk.length);
-      this.#write(chunk);
-      if (this.#isReaderBehind) break;
+    while (!this.#isReaderBehind) {
+      const piece = this.#backlog.shift();
+      if (piece === null) break;
+      this.#options.memory.give(piece.bytes.length);
+      this.#write(piece.bytes, () => {
+        piece.flushed();
+        this.#onFlushed();
+      });
     }
     if (this.#isSourceHeld && this.#mayReadOn()) this.#holdSource(false);
     if (this.#ending !== null) this.#settle();
   };
 
   #mayReadOn(): boolean {
-    if (this.#backlog.length === 0) return true;
-    return this.#backlogBytes * 2 <= this.#options.bufferBytes && this.#options.memory.hold(0);
+    if (this.#backlog.sizeBytes === 0) return true;
+    return this.#backlog.sizeBytes * 2 <= this.#options.bufferBytes && this.#options.memory.hold(0);
   }
 
   #holdSource(isHeld: boolean): void {
@@ -107,7 +109,7 @@ export class Delivery {
   }
 
   #settle(): void {
-    if (this.#backlog.length > 0 || this.#ending === null) return;
+    if (this.#backlog.sizeBytes > 0 || this.#ending === null) return;
     const ending = this.#ending;
     if (ending === 'cut' && this.#unflushed > 0) return;
     this.#ending = null;
@@ -131,9 +133,8 @@ export class Delivery {
 
   readonly #onClose = (): void => {
     this.#clearStall();
-    this.#options.memory.give(this.#backlogBytes);
-    this.#backlogBytes = 0;
-    this.#backlog.length = 0;
+    this.#options.memory.give(this.#backlog.sizeBytes);
+    this.#backlog.clear();
   };
 
   #clearStall(): void {

@@ -4,89 +4,40 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { AnswerHead, AnswerWatch } from '../adapters/adapter.js';
-import type { AnswerCourse, HeldBody, PieceTranslation, Translation, WholeAnswer } from '../adapters/translation.js';
-import type { ConsumerConfiguration } from '../config/configuration.js';
-import type { JobId } from '../core/vocabulary.js';
 import { BrokerError } from '../errors.js';
-import type { ConfigurationPort, Log } from '../runtime/ports.js';
-import type { Exchange } from '../server/exchange.js';
-import { sendError } from '../server/respond.js';
-import type { Budget } from './budget.js';
+import { type AnswerSource, ClientAnswer } from './client-answer.js';
 import { type Concerned, concernedOptions, failureOf, timeoutOf } from './failures.js';
 import { framingOf } from './framing.js';
-import { answerHeaders, requestHeaders } from './headers.js';
+import { requestHeaders } from './headers.js';
 import { HeldAnswer } from './held-answer.js';
-import { Delivery } from './readahead.js';
+import type { RelayDependencies, RelayEnd, RelayOrder } from './relay-order.js';
 import { type LimitName, TimeLimits } from './time-limits.js';
-import type { UpstreamCall, Upstreams } from './upstream.js';
-import { CollectedAnswer } from './whole-answer.js';
-
-export interface RelayDependencies {
-  readonly upstreams: Upstreams;
-  readonly configuration: ConfigurationPort;
-  readonly memory: Budget;
-  readonly log: Log;
-}
-
-export interface RelayOrder {
-  readonly exchange: Exchange;
-  readonly consumer: ConsumerConfiguration;
-  /** Path and query, as the service sees them below its `url`. */
-  readonly path: string;
-  /** `live`: the client's body goes through as it comes. */
-  readonly body: HeldBody | 'live' | null;
-  readonly job: JobId | null;
-  /** The request was made from another one, and its answer is told in that one's API. */
-  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
-  /** Whether this answer is looked at as a whole before any of it goes out. Absent: never. */
-  readonly inspects?: (head: AnswerHead) => boolean;
-  /** The whole of such an answer. True: it waits until `release`, `breakOff` or `discard`. */
-  readonly inspected?: (head: AnswerHead, text: string) => boolean;
-  /** The answer begins. Returns what is added to its headers, and who wants to see its pieces. */
-  readonly answered: (head: AnswerHead) => { readonly headers: readonly string[]; readonly watch: AnswerWatch | null };
-  /** The consumer's part is over; called once, before the client can see it, and not after `breakOff`. */
-  readonly over: (end: RelayEnd) => void;
-}
-
-export type RelayEnd =
-  | {
-      readonly kind: 'complete';
-      readonly head: AnswerHead;
-      readonly watch: AnswerWatch | null;
-      /** What a translation found wrong with it. */
-      readonly complaint: string | null;
-      /** The client has no answer yet: to be called once, when the work is over. */
-      readonly deliver: ((signal: AbortSignal) => Promise<void>) | null;
-    }
-  | { readonly kind: 'failed'; readonly error: BrokerError }
-  /** `begun: false`: the consumer cannot have begun with it. */
-  | { readonly kind: 'timed_out'; readonly error: BrokerError; readonly begun: boolean };
+import type { UpstreamCall } from './upstream.js';
 
 type Phase = 'asking' | 'inspecting' | 'answering' | 'listening' | 'over';
 
-export class Relay {
+export class Relay implements AnswerSource {
   readonly #order: RelayOrder;
   readonly #dependencies: RelayDependencies;
   readonly #concerned: Concerned;
-  readonly #limits = new TimeLimits((name, limitMs) => this.#expire(name, limitMs));
+  readonly #limits: TimeLimits;
+  readonly #client: ClientAnswer;
   readonly #call: UpstreamCall;
   #phase: Phase = 'asking';
   #connected = false;
   #head: AnswerHead | null = null;
   #watch: AnswerWatch | null = null;
-  #delivery: Delivery | null = null;
   #listened: (() => void) | null = null;
   #held: HeldAnswer | null = null;
   #answer: IncomingMessage | null = null;
-  #pieces: PieceTranslation | null = null;
-  #collected: CollectedAnswer | null = null;
-  #deliver: ((body: Buffer, signal: AbortSignal) => Promise<void>) | null = null;
 
   constructor(order: RelayOrder, dependencies: RelayDependencies) {
     this.#order = order;
     this.#dependencies = dependencies;
     const { consumer, exchange, job, body, translated } = order;
     this.#concerned = { consumer, job };
+    this.#limits = new TimeLimits(dependencies.clock, (name, limitMs) => this.#expire(name, limitMs));
+    this.#client = new ClientAnswer(order, dependencies);
     this.#startLimits();
     const live = body === 'live';
     if (live && exchange.expectsContinue) exchange.res.writeContinue();
@@ -95,10 +46,7 @@ export class Relay {
         consumer,
         method: exchange.req.method ?? 'GET',
         path: order.path,
-        headers: requestHeaders(exchange, {
-          ...{ consumer, isJob: job !== null, framing: framingOf(order) },
-          ...(translated === undefined ? {} : { translated }),
-        }),
+        headers: requestHeaders(exchange, { consumer, isJob: job !== null, framing: framingOf(order), translated }),
         body: live ? exchange.req : body,
       },
       {
@@ -121,10 +69,10 @@ export class Relay {
   async breakOff(error: BrokerError, listenMs: number): Promise<void> {
     if (this.#phase === 'over' || this.#phase === 'listening') return;
     this.#limits.stopAll();
-    this.#collected?.release();
+    this.#client.drop();
     const worthIt = listenMs > 0 && this.#connected;
     this.#phase = worthIt ? 'listening' : 'over';
-    this.#tellClient(error);
+    this.#client.breakOff(error);
     if (worthIt) await this.#listen(listenMs);
     this.#phase = 'over';
     this.#call.destroy();
@@ -162,7 +110,7 @@ export class Relay {
     this.#head = head;
     this.#answer = answer;
     answer.on('data', (chunk: Buffer) => this.#onPiece(chunk));
-    answer.once('end', () => this.#onEnd(answer));
+    answer.on('end', () => this.#onEnd(answer));
     if (this.#phase === 'asking' && this.#order.inspects?.(head) === true) {
       this.#phase = 'inspecting';
       this.#held = new HeldAnswer(() => this.release());
@@ -202,66 +150,12 @@ export class Relay {
     this.#limits.stop('first_byte');
     if (this.#order.job === null) this.#limits.stop('run');
     this.#limits.start('idle', this.#order.consumer.timeouts.idleMs);
-    const course = this.#order.translated?.translation.course(head) ?? { kind: 'as_it_is' };
-    if (course.kind === 'whole') this.#collect(course, head, headers);
-    else this.#beginAnswer(answer, course, headers);
+    const error = this.#client.begin(answer, head, headers, this);
+    if (error !== null) this.#fail(failureOf(error, this.#concerned));
   }
 
-  #collect(course: Extract<AnswerCourse, { kind: 'whole' }>, head: AnswerHead, headers: readonly string[]): void {
-    this.#collected = new CollectedAnswer(course.mostBytes, this.#dependencies.memory);
-    this.#deliver = (body, signal) => {
-      const answer: WholeAnswer = { head, body, headers, workId: this.workId() };
-      return course.deliver(answer, signal);
-    };
-  }
-
-  #writeHead(answer: IncomingMessage, course: AnswerCourse, added: readonly string[]): boolean {
-    const { req, res } = this.#order.exchange;
-    if (res.headersSent) return true;
-    const isChunked = answer.headers['transfer-encoding'] !== undefined && req.httpVersion !== '1.0';
-    const isTranslated = course.kind === 'pieces';
-    const headers = isTranslated ? [...course.headers] : answerHeaders(answer.rawHeaders, isChunked);
-    for (const text of added) headers.push(text);
-    if (!req.complete) headers.push('Connection', 'close');
-    try {
-      // Flat and raw: names keep their case, duplicates stay apart.
-      if (isTranslated) res.writeHead(course.status, headers);
-      else res.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', headers);
-      return true;
-    } catch (cause) {
-      this.#fail(failureOf(cause instanceof Error ? cause : new Error(String(cause)), this.#concerned));
-      return false;
-    }
-  }
-
-  #beginAnswer(
-    answer: IncomingMessage,
-    course: Exclude<AnswerCourse, { kind: 'whole' }>,
-    added: readonly string[],
-  ): void {
-    const { req, res } = this.#order.exchange;
-    if (!this.#writeHead(answer, course, added)) return;
-    const isTranslated = course.kind === 'pieces';
-    if (isTranslated) this.#pieces = course.translation;
-    const { configuration, memory } = this.#dependencies;
-    this.#delivery = new Delivery({
-      req,
-      res,
-      source: answer,
-      bufferBytes: configuration.current().limits.bufferBytes,
-      memory,
-      stallMs: this.#order.consumer.timeouts.runMs,
-      endsWithConnection: (isTranslated || answer.headers['content-length'] === undefined) && req.httpVersion === '1.0',
-      held: (isHeld) => this.#onSourceHeld(isHeld),
-    });
-    // The head goes out in this tick, in one packet with what came with it.
-    const { socket } = res;
-    socket?.cork();
-    process.nextTick(() => socket?.uncork());
-    res.flushHeaders();
-  }
-
-  #onSourceHeld(isHeld: boolean): void {
+  /** The source was paused, for the reader is behind, or goes on. */
+  held(isHeld: boolean): void {
     if (this.#phase !== 'answering') return;
     if (isHeld) this.#limits.stop('idle');
     else this.#limits.start('idle', this.#order.consumer.timeouts.idleMs);
@@ -275,13 +169,9 @@ export class Relay {
     this.#watch?.piece(chunk);
     if (this.#phase !== 'answering') return;
     this.#limits.touch('idle');
-    if (this.#collected?.piece(chunk) === false) {
-      const text = `${this.#order.consumer.id} answered more than can be translated`;
-      this.#fail(new BrokerError('consumer_failed', text, concernedOptions(this.#concerned)));
-      return;
-    }
-    const piece = this.#pieces === null ? chunk : this.#pieces.piece(chunk);
-    if (piece !== null) this.#delivery?.piece(piece);
+    if (this.#client.piece(chunk)) return;
+    const text = `${this.#order.consumer.id} answered more than can be translated`;
+    this.#fail(new BrokerError('consumer_failed', text, concernedOptions(this.#concerned)));
   }
 
   #onEnd(answer: IncomingMessage): void {
@@ -292,26 +182,11 @@ export class Relay {
       return;
     }
     if (this.#phase !== 'answering' || this.#head === null) return;
-    const ending = this.#pieces?.end() ?? null;
-    const complaint = ending?.complaint ?? null;
-    this.#settle({
-      ...{ kind: 'complete', head: this.#head, watch: this.#watch, complaint },
-      deliver: this.#collected === null ? null : (signal) => this.#deliverWhole(signal),
-    });
-    if (ending?.last != null) this.#delivery?.piece(ending.last);
-    if (complaint !== null) this.#delivery?.cut();
-    else this.#delivery?.end(answer.rawTrailers);
+    const { complaint, deliver } = this.#client.end();
+    this.#settle({ kind: 'complete', head: this.#head, watch: this.#watch, complaint, deliver });
+    this.#client.close(answer.rawTrailers);
     // A service that answered before it had read everything does not get the rest.
     if (!this.#call.isSent()) this.#call.destroy();
-  }
-
-  async #deliverWhole(signal: AbortSignal): Promise<void> {
-    const body = this.#collected?.body() ?? Buffer.alloc(0);
-    try {
-      await this.#deliver?.(body, signal);
-    } finally {
-      this.#collected?.release();
-    }
   }
 
   #fail(error: BrokerError): void {
@@ -321,7 +196,7 @@ export class Relay {
     if (this.#phase !== 'asking' && this.#phase !== 'answering') return;
     this.#dependencies.log.debug({ err: error.cause, consumer: this.#order.consumer.id }, error.message);
     this.#settle({ kind: 'failed', error });
-    this.#tellClient(error);
+    this.#client.breakOff(error);
     this.#call.destroy();
   }
 
@@ -329,25 +204,15 @@ export class Relay {
     if (this.#phase !== 'asking' && this.#phase !== 'answering') return;
     const error = timeoutOf(name, limitMs, this.#concerned);
     this.#settle({ kind: 'timed_out', error, begun: this.#connected });
-    this.#tellClient(error);
+    this.#client.breakOff(error);
     this.#call.destroy();
   }
 
   #settle(end: RelayEnd): void {
     this.#phase = 'over';
-    if (end.kind !== 'complete') this.#collected?.release();
+    if (end.kind !== 'complete') this.#client.drop();
     this.#limits.stopAll();
     this.#order.over(end);
-  }
-
-  #tellClient(error: BrokerError): void {
-    const { res } = this.#order.exchange;
-    if (res.closed || res.destroyed) return;
-    if (this.#delivery !== null) {
-      const last = this.#pieces?.broken(error) ?? null;
-      if (last !== null) this.#delivery.piece(last);
-      this.#delivery.cut();
-    } else sendError(this.#order.exchange, error);
   }
 
   #listen(listenMs: number): Promise<void> {

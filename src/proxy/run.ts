@@ -7,16 +7,15 @@ import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
 import type { JobId, JobOutcome, MonotonicMs } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
-import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
+import type { BrokerPort } from '../runtime/ports.js';
 import type { Exchange } from '../server/exchange.js';
 import { sendError } from '../server/respond.js';
 import { concernedOptions } from './failures.js';
-import { Relay, type RelayDependencies, type RelayEnd } from './relay.js';
+import { Relay } from './relay.js';
+import type { RelayDependencies, RelayEnd } from './relay-order.js';
 
 export interface RunDependencies extends RelayDependencies {
   readonly broker: BrokerPort;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Controllers that were never handed to anybody who keeps their signal. */
   readonly spareAborts: AbortController[];
 }
@@ -28,7 +27,7 @@ export interface RunOrder {
   readonly adapter: Adapter;
   readonly request: RequestLine;
   readonly body: HeldBody | null;
-  readonly translated?: { readonly contentType: string | null; readonly translation: Translation };
+  readonly translated?: { readonly contentType: string | null; readonly translation: Translation } | undefined;
   /** How long it stood in the queue. */
   readonly queuedMs: number;
 }
@@ -68,7 +67,7 @@ export class Run {
         body,
         path: request.path + request.query,
         job: id,
-        ...(translated === undefined ? {} : { translated }),
+        translated,
         inspects: ({ status }) => status >= 500,
         inspected: (head, text) => this.#isOutOfMemory(head, text),
         answered: (head) => this.#onAnswer(head),

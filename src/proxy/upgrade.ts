@@ -40,7 +40,7 @@ export function createUpgrades(dependencies: PassesDependencies): Upgrades {
         socket.resume();
         socket.end(rawErrorAnswer(error), () => socket.destroy());
       };
-      const limits = new TimeLimits((name, limitMs) => refuse(timeoutOf(name, limitMs, concerned)));
+      const limits = new TimeLimits(dependencies.clock, (name, limitMs) => refuse(timeoutOf(name, limitMs, concerned)));
       const { connectMs, firstByteMs, runMs } = consumer.timeouts;
       const headers = upgradeHeaders(exchange, consumer);
       const asked = request({ host, port, path: prefix + path, headers, agent: false });

@@ -97,11 +97,12 @@ function attempt(
   });
   let answer: IncomingMessage | null = null;
   let failed = false;
-  req.once('socket', (socket) => {
+  // `on` for what happens once per request: `once` costs a wrapper and a removal each time.
+  req.on('socket', (socket) => {
     if (socket.connecting) socket.once('connect', events.connected);
     else events.connected();
   });
-  req.once('response', (came: IncomingMessage) => {
+  req.on('response', (came: IncomingMessage) => {
     answer = came;
     // llama-server (b10573) closes a connection after its second stream without having said so.
     if (came.headers['content-type']?.startsWith('text/event-stream')) req.shouldKeepAlive = false;
@@ -120,7 +121,7 @@ function attempt(
     else events.failed(error);
   });
   // Node says nothing else of a service that switches protocols without having been asked.
-  req.once('close', () => {
+  req.on('close', () => {
     if (answer === null && !failed) events.failed(Object.assign(new Error('no answer'), { code: 'ECONNRESET' }));
   });
   sendBody(req, asked.body);

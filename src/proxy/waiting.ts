@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Adapter, JobNeed, RequestLine } from '../adapters/adapter.js';
 import type { HeldBody, Translation } from '../adapters/translation.js';
 import type { ConsumerConfiguration } from '../config/configuration.js';
+import { TransientMap } from '../core/transient-map.js';
 import { type Capability, type JobClass, type JobId, type JobOutcome, jobId } from '../core/vocabulary.js';
 import { BrokerError, isErrorCode } from '../errors.js';
 import type { JobPort } from '../runtime/ports.js';
@@ -26,12 +27,14 @@ export interface JobOrder {
   readonly capability: Capability | null;
   readonly class: JobClass;
   /** A request that was made from another one: its body is here already. */
-  readonly made?: {
-    readonly body: HeldBody;
-    readonly contentType: string | null;
-    readonly translation: Translation;
-    readonly patienceMs: number | null;
-  };
+  readonly made?:
+    | {
+        readonly body: HeldBody;
+        readonly contentType: string | null;
+        readonly translation: Translation;
+        readonly patienceMs: number | null;
+      }
+    | undefined;
 }
 
 export interface WaitingDependencies extends RunDependencies {
@@ -61,18 +64,18 @@ interface WaitingJob extends JobOrder {
 
 export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoom {
   const { broker, clock, configuration, log, memory, spool, spoolFolder } = dependencies;
-  const jobs = new Map<JobId, WaitingJob>();
+  const jobs = new TransientMap<JobId, WaitingJob>();
 
   function announce(order: JobOrder): JobId {
     const job: WaitingJob = {
-      // Written out, here and at the grant: a spread would be the dearest line of a job's way through this file.
+      // Written out: a spread would be the dearest line of a job's way through this file.
       exchange: order.exchange,
       consumer: order.consumer,
       adapter: order.adapter,
       request: order.request,
       capability: order.capability,
       class: order.class,
-      ...(order.made === undefined ? {} : { made: order.made }),
+      made: order.made,
       id: newJobId(),
       patience: null,
       stage: { name: 'announced' },
@@ -157,9 +160,8 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
     const consumer = configuration.current().consumers.get(job.consumer.id) ?? job.consumer;
     const queuedMs = clock.now() - since;
     const { exchange, adapter, request } = job;
-    const order = { id, exchange, consumer, adapter, request, body, queuedMs };
-    const translated = job.made === undefined ? {} : { translated: job.made };
-    running.run = new Run({ ...order, ...translated }, dependencies, () => forget(job));
+    const order = { id, exchange, consumer, adapter, request, body, translated: job.made, queuedMs };
+    running.run = new Run(order, dependencies, () => forget(job));
   }
 
   function refuse(id: JobId, outcome: JobOutcome, retryAfterS: number | null | undefined): void {

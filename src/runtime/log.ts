@@ -73,7 +73,8 @@ export function createLog(options: LogOptions): ChangeableLog {
 
 /** By a field's name, or inside an object. */
 function canHoldSecret(fields: object): boolean {
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name in fields) {
+    const value: unknown = Reflect.get(fields, name);
     if ((typeof value === 'object' && value !== null) || SECRET_NAMES.has(name)) return true;
   }
   return false;

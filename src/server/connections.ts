@@ -37,7 +37,7 @@ export function createConnections(): Connections {
       if (socket === null) return;
       states.set(socket, { doing: 'answering', res });
       if (closing) res.shouldKeepAlive = false;
-      res.once('close', () => {
+      res.on('close', () => {
         const now = states.get(socket);
         if (now?.doing !== 'answering' || now.res !== res) return;
         states.set(socket, { doing: 'idle' });

@@ -46,7 +46,8 @@ export function createDispatch(router: Router, access: Access, log: Log): Dispat
       }
       const { route, params } = foundOrThrow(routing, method, target.path);
       exchange = { req, res, path: target.path, query: target.query, params, caller, expectsContinue, errorBody };
-      await route.handler(exchange);
+      const answering = route.handler(exchange);
+      if (answering !== undefined) await answering;
     } catch (error) {
       answerError(exchange ?? { req, res, expectsContinue, errorBody }, error);
     }

@@ -9,6 +9,8 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
  * none.
  */
 export function plainAddress(text: string): string | null {
+  // As sockets say it.
+  if (isIPv4(text)) return text;
   const trimmed = text.trim();
   const inner = /^\[([^\]]+)\](?::\d+)?$/.exec(trimmed)?.[1] ?? /^([\d.]+):\d+$/.exec(trimmed)?.[1] ?? trimmed;
   const bare = inner.replace(/%.*$/, '').toLowerCase();
