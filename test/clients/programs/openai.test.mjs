@@ -97,6 +97,21 @@ test('a completion', async () => {
   assert.equal(answer.object, 'text_completion');
 });
 
+test('responses, whole and streamed, and one that follows another', async () => {
+  const model = 'llama3.2:3b';
+  const first = await client.responses.create({ model, input: 'hello', max_output_tokens: 5 });
+  assert.deepEqual([first.object, first.status], ['response', 'incomplete']);
+  assert.ok(first.output_text.length > 0);
+  const follow = { input: 'and?', previous_response_id: first.id };
+  const types = [];
+  for await (const { type } of await client.responses.create({ model, ...follow, stream: true })) types.push(type);
+  assert.deepEqual([types[0], types.at(-1)], ['response.created', 'response.completed']);
+  await assert.rejects(client.responses.create({ model: 'chat-model', ...follow }), {
+    status: 400,
+    param: 'previous_response_id',
+  });
+});
+
 for (const { fault, model } of BREAKS) {
   test(`${model}: a stream that breaks (${fault}) is an exception, not a short answer`, async () => {
     await whileBroken(fault, async () => {
@@ -148,15 +163,24 @@ test('speech as WAV', async () => {
   assert.equal(bytes.toString('latin1', 0, 4), 'RIFF');
 });
 
-/** The first bytes of each format. */
-const MARKS = { mp3: /^(ID3|\xff[\xe0-\xff])/, opus: /^OggS/, aac: /^\xff[\xf0-\xff]/, flac: /^fLaC/, pcm: /^/ };
+/** The first bytes of each format, and what its type may be. */
+const FORMATS = {
+  mp3: [/^(ID3|\xff[\xe0-\xff])/, /^audio\/mpeg$/],
+  opus: [/^OggS/, /^audio\/(opus|ogg)/],
+  aac: [/^\xff[\xf0-\xff]/, /^audio\/aac$/],
+  flac: [/^fLaC/, /^audio\/flac$/],
+  pcm: [/^(?!RIFF)/, /^audio\/pcm/],
+};
 
-for (const [response_format, mark] of Object.entries(MARKS)) {
+for (const [response_format, [mark, type]] of Object.entries(FORMATS)) {
   test(`speech as ${response_format}: made by ffmpeg, or refused in words where there is none`, async () => {
     const asked = client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: 'hi', response_format });
     let bytes;
+    let told;
     try {
-      bytes = Buffer.from(await (await asked).arrayBuffer());
+      const answer = await asked;
+      told = answer.headers.get('content-type');
+      bytes = Buffer.from(await answer.arrayBuffer());
     } catch (error) {
       assert.deepEqual([error.status, error.param], [400, 'response_format']);
       assert.match(error.message, /ffmpeg/);
@@ -164,6 +188,7 @@ for (const [response_format, mark] of Object.entries(MARKS)) {
     }
     assert.ok(bytes.length > 1000);
     assert.match(bytes.toString('latin1', 0, 4), mark);
+    assert.match(told, type);
   });
 }
 
