@@ -17,6 +17,7 @@ import {
 } from './broker.mjs';
 
 const LEAVES = 200;
+const OF_OLLAMA = 'llama3.2:3b';
 const client = new OpenAI({ baseURL: BASE, apiKey: 'none', maxRetries: 0 });
 
 test('models are listed, with and without /v1, and had one by one', async () => {
@@ -75,22 +76,34 @@ for (const model of CHATS) {
   });
 }
 
-// ollama cannot be asked when its work is over: its kind always takes a second for it.
-for (const model of CHATS.filter((name) => name !== 'llama3.2:3b')) {
+/** Sorted: how long the card stays taken after a client left behind its first piece. */
+async function leave(t, model, times) {
+  const tookMs = [];
+  for (let round = 0; round < times; round += 1) {
+    const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
+    for await (const _ of stream) break;
+    const leftAt = performance.now();
+    await untilIdle();
+    tookMs.push(performance.now() - leftAt);
+  }
+  tookMs.sort((a, b) => a - b);
+  t.diagnostic(`p50 ${tookMs[times >> 1].toFixed(0)} ms, longest ${tookMs.at(-1).toFixed(0)} ms`);
+  return tookMs;
+}
+
+for (const model of CHATS.filter((name) => name !== OF_OLLAMA)) {
   test(`${model}: leaving a stream after its first piece frees the card within a second, ${LEAVES} times`, async (t) => {
-    const tookMs = [];
-    for (let round = 0; round < LEAVES; round += 1) {
-      const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
-      for await (const _ of stream) break;
-      const leftAt = performance.now();
-      await untilIdle();
-      tookMs.push(performance.now() - leftAt);
-    }
-    tookMs.sort((a, b) => a - b);
-    t.diagnostic(`p50 ${tookMs[LEAVES / 2].toFixed(0)} ms, longest ${tookMs.at(-1).toFixed(0)} ms`);
+    const tookMs = await leave(t, model, LEAVES);
     assert.ok(tookMs.at(-1) < 1000, `${tookMs.at(-1)} ms`);
   });
 }
+
+// ollama's child needs up to a second to notice, and nothing that ollama says shows when it did: `/api/ps` tells of
+// ollama's own end of the request, which comes before. So its kind takes that second, and the card comes back after it.
+test(`${OF_OLLAMA}: leaving frees the card when its kind's second is over, ${LEAVES / 10} times`, async (t) => {
+  const tookMs = await leave(t, OF_OLLAMA, LEAVES / 10);
+  assert.ok(tookMs[0] > 900 && tookMs.at(-1) < 1500, `${tookMs[0]} to ${tookMs.at(-1)} ms`);
+});
 
 test('a completion', async () => {
   const answer = await client.completions.create({ model: 'chat-model', prompt: 'hello', max_tokens: 4 });
