@@ -60,12 +60,16 @@ export interface ConsumerSnapshot {
   readonly foreignWork: number | null;
 }
 
-export interface Snapshot {
-  readonly at: MonotonicMs;
-  readonly policy: PolicyName;
+/** What decides about a newcomer: asked once a request, so nothing is computed for it. */
+export interface Intake {
   readonly state: 'ready' | 'draining';
   /** Jobs not begun, bodies still coming in included. */
   readonly queueDepth: number;
+}
+
+export interface Snapshot extends Intake {
+  readonly at: MonotonicMs;
+  readonly policy: PolicyName;
   /** Grants out, jobs that were broken off and whose work goes on included. */
   readonly inFlight: number;
   readonly totalJobs: number;
@@ -86,13 +90,17 @@ export interface Snapshot {
   readonly stalledSince: MonotonicMs | null;
 }
 
+export const intakeOf = (state: BrokerState): Intake => ({
+  state: state.mode === 'ready' ? 'ready' : 'draining',
+  queueDepth: state.queue.size + state.takingIn,
+});
+
 /** The view as it is now; `jobs` and `job` read the living state and must be used before the next step. */
 export function snapshotOf(state: BrokerState): Snapshot {
   return {
     at: state.now,
     policy: state.settings.policy,
-    state: state.mode === 'ready' ? 'ready' : 'draining',
-    queueDepth: state.queue.size + state.takingIn,
+    ...intakeOf(state),
     inFlight: state.grants.size,
     totalJobs: state.totalJobs,
     lastWaitMs: state.lastWaitMs,

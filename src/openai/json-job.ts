@@ -26,13 +26,14 @@ import {
   type StreamManner,
 } from './event-stream.js';
 import { patienceOf } from './patience.js';
+import { elsewhere, notingCourse, notingManner } from './response-makers.js';
 import { ROUTES } from './routes.js';
 import type { Destination } from './routing.js';
 import { spliced } from './splice.js';
 import { STREAM_HEADERS, WaitingStream } from './waiting-stream.js';
 import type { OpenAiWing } from './wing.js';
 
-const WANTED = ['model', 'stream', 'encoding_format'];
+const WANTED = ['model', 'stream', 'encoding_format', 'previous_response_id'];
 
 /** Throws `bad_json` where it is no object. */
 export async function membersOf(body: HeldBody, names: readonly string[]): Promise<ReadonlyMap<string, JsonScalar>> {
@@ -61,7 +62,7 @@ export async function runJsonJob(
 ): Promise<void> {
   const members = await membersOf(body, WANTED);
   const asked = textOf(members, 'model');
-  const destination = await wing.destinationOf(route, asked);
+  const destination = await destinationOf(wing, route, members);
   const { consumer, speaker } = destination;
   const streams = members.get('stream')?.value === true;
   const waiting = new WaitingStream({
@@ -76,11 +77,27 @@ export async function runJsonJob(
     body: withModel(body, members.get('model'), destination.model),
     translation: translationOf(route, exchange, destination, {
       ...{ streams, waiting },
+      note: (response) => wing.responses.note(response, consumer.id),
       encoding: members.get('encoding_format')?.value,
     }),
     patienceMs: patienceOf(exchange.req, streams),
   });
   waiting.start(id);
+}
+
+/** By the model; a follow-up without one goes to whoever made what it follows. */
+async function destinationOf(
+  wing: OpenAiWing,
+  route: OpenAiRoute,
+  members: ReadonlyMap<string, JsonScalar>,
+): Promise<Destination> {
+  const asked = textOf(members, 'model');
+  const followed = route === 'responses' ? textOf(members, 'previous_response_id') : null;
+  const maker = followed === null ? null : wing.responses.makerOf(followed);
+  const isHere = maker !== null && wing.context().configuration.consumers.has(maker);
+  const destination = await wing.destinationOf(route, asked ?? (isHere ? maker : null));
+  if (followed === null || maker === null || destination.consumer.id === maker) return destination;
+  throw elsewhere(followed, maker, destination.consumer.id);
 }
 
 /** The one change: the name of the model, where it is another one there. A body without a name keeps none. */
@@ -93,6 +110,8 @@ interface Wish {
   readonly streams: boolean;
   readonly encoding: unknown;
   readonly waiting: WaitingStream;
+  /** The name of an answer that a later request may follow. */
+  readonly note: (response: string) => void;
 }
 
 function translationOf(route: OpenAiRoute, exchange: Exchange, destination: Destination, wish: Wish): Translation {
@@ -107,9 +126,11 @@ function translationOf(route: OpenAiRoute, exchange: Exchange, destination: Dest
         return errorCourse({ exchange, route, consumer: consumer.id, errorEvent });
       }
       if (type === 'text/event-stream') {
-        const translation = new EventStream(manner, consumer.id);
+        const watched = route === 'responses' ? notingManner(manner, wish.note) : manner;
+        const translation = new EventStream(watched, consumer.id);
         return { kind: 'pieces', status: head.status, headers: STREAM_HEADERS, translation };
       }
+      if (route === 'responses') return notingCourse(head.status, head.headers, wish.note);
       if (route === 'chat' && wish.streams) return chatAsStream(exchange, consumer.id);
       return route === 'embeddings' ? embeddingsCourse(exchange, consumer.id, wish.encoding) : { kind: 'as_it_is' };
     },

@@ -15,6 +15,7 @@ import { runImages } from './image-job.js';
 import { runJsonJob } from './json-job.js';
 import { sendModel, sendModels } from './models.js';
 import { PictureStore } from './picture-store.js';
+import { ResponseMakers } from './response-makers.js';
 import { ROUTES } from './routes.js';
 import { destinationOf } from './routing.js';
 import type { Adapters } from './speakers.js';
@@ -65,9 +66,10 @@ export function createOpenAi(options: OpenAiOptions): OpenAi {
   const { door, broker, configuration, adapters, clock, log, timesMs } = options;
   const catalogue = createCatalogue(options);
   const pictures = new PictureStore();
+  const responses = new ResponseMakers();
   const context = () => ({ configuration: configuration.current(), catalogue, adapters });
   const wing: OpenAiWing = {
-    ...{ door, broker, clock, log, context, pictures },
+    ...{ door, broker, clock, log, context, pictures, responses },
     loadedAt: () => configuration.loadedAt(),
     async destinationOf(route, model) {
       try {

@@ -4,6 +4,7 @@ import type { JobDoor } from '../adapters/translation.js';
 import type { WallMs } from '../core/vocabulary.js';
 import type { BrokerPort, Clock, Log } from '../runtime/ports.js';
 import type { PictureStore } from './picture-store.js';
+import type { ResponseMakers } from './response-makers.js';
 import type { Destination, RoutingContext } from './routing.js';
 
 export interface OpenAiWing {
@@ -12,6 +13,7 @@ export interface OpenAiWing {
   readonly clock: Clock;
   readonly log: Log;
   readonly pictures: PictureStore;
+  readonly responses: ResponseMakers;
   readonly context: () => RoutingContext;
   /** When the configuration in force was read. */
   readonly loadedAt: () => WallMs;

@@ -31,7 +31,7 @@ export function createJobDoor(dependencies: JobDoorDependencies): JobDoor {
   let takingIn = 0;
 
   function refuseFromHeaders(): void {
-    const { state, queueDepth } = broker.snapshot();
+    const { state, queueDepth } = broker.intake();
     if (state !== 'ready') {
       throw new BrokerError('draining', 'the broker takes no new jobs: it is draining; try again when it is back');
     }

@@ -4,7 +4,7 @@
  */
 import { step } from '../core/broker.js';
 import type { CoreEvent } from '../core/events.js';
-import { type Snapshot, snapshotOf } from '../core/snapshot.js';
+import { type Intake, intakeOf, type Snapshot, snapshotOf } from '../core/snapshot.js';
 import type { BrokerState } from '../core/state.js';
 import type { MonotonicMs } from '../core/vocabulary.js';
 import type { Execute } from './executor.js';
@@ -78,6 +78,10 @@ export class Loop implements BrokerPort {
 
   snapshot(): Snapshot {
     return snapshotOf(this.#state);
+  }
+
+  intake(): Intake {
+    return intakeOf(this.#state);
   }
 
   lastTurnAt(): MonotonicMs {

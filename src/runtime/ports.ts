@@ -4,7 +4,7 @@ import type { OperatorResult } from '../core/commands.js';
 import type { ConsumerAnswer, CoreEvent } from '../core/events.js';
 import type { TimedFact } from '../core/facts.js';
 import type { BrokerMemory } from '../core/memory.js';
-import type { Snapshot } from '../core/snapshot.js';
+import type { Intake, Snapshot } from '../core/snapshot.js';
 import type { ConsumerId, JobId, JobOutcome, MonotonicMs, Target, WallMs } from '../core/vocabulary.js';
 
 export interface Clock {
@@ -18,6 +18,7 @@ export interface Clock {
 export interface BrokerPort {
   post(event: CoreEvent): void;
   snapshot(): Snapshot;
+  intake(): Intake;
   /** When the loop last turned; it turns at least every 2 s. */
   lastTurnAt(): MonotonicMs;
 }

@@ -12,6 +12,7 @@ import { startOllama } from '../../src/demo/services/ollama.js';
 import type { DemoService } from '../../src/demo/services/service.js';
 import { startWhisperServer } from '../../src/demo/services/whisper-server.js';
 import { PICTURE_WORKFLOW } from '../../src/demo/welcome.js';
+import { startClock } from './clock-service.js';
 import { type Mortal, startMortalProgram, startMortalStandIn } from './mortal.js';
 
 /** Slow enough to be killed between two words. */
@@ -48,7 +49,8 @@ async function startAll(folder: string, closers: (() => Promise<void>)[]): Promi
   const mvoice = await startMvoice({ speed: 20 });
   const comfyui = await startComfyui({ speed: 50 });
   const sd = await startAutomatic1111({ speed: 50 });
-  for (const service of [llama, ollama, whisper, mvoice, comfyui, sd]) closers.push(() => service.close());
+  const clock = await startClock();
+  for (const service of [llama, ollama, whisper, mvoice, comfyui, sd, clock]) closers.push(() => service.close());
   const workflow = join(folder, 'workflow.json');
   await writeFile(workflow, JSON.stringify(PICTURE_WORKFLOW));
   const real = await startReal(closers);
@@ -62,6 +64,7 @@ async function startAll(folder: string, closers: (() => Promise<void>)[]): Promi
       whisper: { kind: 'whisper-server', url: whisper.url },
       comfyui: { kind: 'comfyui', url: comfyui.url, workflows: { flow: { file: workflow, size: '64x64' } } },
       sd: { kind: 'automatic1111', url: sd.url },
+      clock: { kind: 'openai', url: clock.url },
       mvoice: {
         ...{ kind: 'http', url: mvoice.url, health: '/health', paths: { tts: '/v1/tts' } },
         ...{ speech: { text: 'text', audio: 'audio' }, default_voice: 'tones' },

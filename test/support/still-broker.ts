@@ -1,7 +1,7 @@
 /** A broker that stands still: a snapshot the test lays down, events kept as they were posted, a clock by hand. */
 import type { CoreEvent } from '../../src/core/events.js';
 import type { JobView } from '../../src/core/facts.js';
-import type { ConsumerSnapshot, Snapshot } from '../../src/core/snapshot.js';
+import type { ConsumerSnapshot, Intake, Snapshot } from '../../src/core/snapshot.js';
 import { consumerId, jobId } from '../../src/core/vocabulary.js';
 import type { BrokerPort, Clock } from '../../src/runtime/ports.js';
 
@@ -76,6 +76,10 @@ export class StillBroker implements BrokerPort {
   post(event: CoreEvent): void {
     this.posted.push(event);
     this.onPost(event);
+  }
+
+  intake(): Intake {
+    return this.snapshot();
   }
 
   snapshot(): Snapshot {

@@ -300,3 +300,20 @@ test('its OpenAI routes: a failure in mid-stream is an empty delta and an early 
     ollama.fault = null;
   }
 });
+
+test('one model by its name, and its routes whose events have names', async () => {
+  const one = await fetch(`${ollama.url}/v1/models/${encodeURIComponent('llama3.2:3b')}`);
+  assert.equal(textAt(await one.json(), 'id'), 'llama3.2:3b');
+  const none = await fetch(`${ollama.url}/v1/models/nope`);
+  assert.deepEqual([none.status, textAt(await none.json(), 'error', 'type')], [404, 'not_found_error']);
+  ollama.fault = 'job-fails';
+  try {
+    const body = { model: 'llama3.2:3b', stream: true, input: 'hello', messages: [{ role: 'user', content: 'hello' }] };
+    const failed = await (await post('/v1/responses', body)).text();
+    assert.match(failed, /event: response\.failed\ndata: .*unexpectedly stopped.*\n\n$/);
+    const broken = await (await post('/v1/messages', body)).text();
+    assert.match(broken, /event: error\ndata: \{"type":"error","error":\{"type":"api_error".*\n\n$/);
+  } finally {
+    ollama.fault = null;
+  }
+});

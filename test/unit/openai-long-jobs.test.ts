@@ -1,5 +1,6 @@
 /** Jobs that take long, in virtual time: nothing of ours gives up before the configured limits. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mock, type TestContext, test } from 'node:test';
 import { KINDS } from '../../src/adapters/registry.js';
 import { newBrokerState } from '../../src/core/state.js';
@@ -15,7 +16,7 @@ import { noMachine } from '../support/open-proxy.js';
 import { HeldConfiguration, sampleConfiguration, sampleConsumer } from '../support/sample-configuration.js';
 import { SilentLog } from '../support/silent-log.js';
 import { type Call, openStandIn } from '../support/stand-in.js';
-import { call } from '../support/wire.js';
+import { call, openSocket } from '../support/wire.js';
 
 const MINUTE_MS = 60_000;
 
@@ -62,7 +63,7 @@ async function openVirtual(t: TestContext) {
     });
   const ask = (more: object = {}) =>
     call(door.port, '/v1/chat/completions', { method: 'POST', body: JSON.stringify({ model: 'llama/m', ...more }) });
-  return { service, pass, ask, queued };
+  return { service, pass, ask, queued, port: door.port };
 }
 
 const WHOLE = '{"choices":[{"index":0,"message":{"content":"late"},"finish_reason":"stop"}]}';
@@ -102,4 +103,31 @@ test('one that waits for almost nine minutes in the queue is answered all the sa
   await first;
   answer(await service.next());
   assert.equal((await later).status, 200);
+});
+
+test('a stream whose job waits hears of it before 25 s, and then every 15 s', { timeout: 30_000 }, async (t) => {
+  const { service, pass, ask, queued, port } = await openVirtual(t);
+  const first = ask();
+  const running = await service.next();
+  const waits = queued();
+  const socket = await openSocket(port);
+  const body = '{"model":"llama/m","stream":true}';
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await waits;
+  let heard = '';
+  for (const [seconds, comments] of [
+    [24, 1],
+    [15, 2],
+    [15, 3],
+    [15, 4],
+  ] as const) {
+    pass(seconds / 60);
+    while ((heard.match(/^: /gm) ?? []).length < comments) heard += String((await once(socket, 'data'))[0]);
+  }
+  assert.match(heard, /^HTTP\/1\.1 200 OK\r\n/);
+  socket.destroy();
+  answer(running);
+  await first;
 });

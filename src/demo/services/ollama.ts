@@ -24,6 +24,7 @@ import {
   openaiError,
 } from './ollama-openai.js';
 import { type Runner, Runners, ServerBusy } from './ollama-runners.js';
+import { anthropicError, messagesSchema, OllamaTyped, responsesSchema } from './ollama-typed.js';
 import {
   chatSchema,
   embedSchema,
@@ -50,6 +51,7 @@ class Ollama {
   readonly #runners: Runners;
   readonly #jobs: OllamaJobs;
   readonly #openai: OllamaOpenai;
+  readonly #typed: OllamaTyped;
   readonly #models = new Map<string, DemoModel>(DEMO_MODELS.map((model) => [model.name, model]));
   readonly #routes: ReadonlyMap<string, Readonly<Record<string, Route>>>;
 
@@ -68,6 +70,7 @@ class Ollama {
     this.#runners = new Runners(this.#host);
     this.#jobs = new OllamaJobs(this.#host, this.#runners);
     this.#openai = new OllamaOpenai(this.#host, this.#jobs);
+    this.#typed = new OllamaTyped(this.#host, this.#jobs);
     this.#host.closing.signal.addEventListener('abort', () => this.#runners.close());
     this.#routes = this.#table();
   }
@@ -119,6 +122,7 @@ class Ollama {
 
   #openaiTable(): [string, Readonly<Record<string, Route>>][] {
     const openai = this.#openai;
+    const typed = this.#typed;
     return [
       [
         '/v1/chat/completions',
@@ -138,18 +142,33 @@ class Ollama {
             this.#job(call, openaiEmbeddingSchema, (model, asked) => openai.embeddings(call, model, asked)),
         },
       ],
+      [
+        '/v1/responses',
+        { POST: (call) => this.#job(call, responsesSchema, (model, asked) => typed.responses(call, model, asked)) },
+      ],
+      [
+        '/v1/messages',
+        { POST: (call) => this.#job(call, messagesSchema, (model, asked) => typed.messages(call, model, asked)) },
+      ],
     ];
   }
 
   async #handle(call: Call): Promise<void> {
     if (this.#foreign(call)) return call.reply(403, {});
-    const methods = this.#routes.get(call.path);
+    const methods = this.#routes.get(call.path) ?? this.#oneModel(call.path);
     const text = { 'Content-Type': 'text/plain' };
     if (methods === undefined) return call.reply(404, text, '404 page not found');
     const route = methods[call.method];
     if (route === undefined)
       return call.reply(405, { ...text, Allow: Object.keys(methods).join(', ') }, '405 method not allowed');
     await route(call);
+  }
+
+  /** `GET /v1/models/NAME`; a name with a slash must come encoded. */
+  #oneModel(path: string): Readonly<Record<string, Route>> | undefined {
+    const [, encoded] = /^\/v1\/models\/([^/]+)$/.exec(path) ?? [];
+    if (encoded === undefined) return undefined;
+    return { GET: (call) => replyJson(call, openaiEntry(this.#find(decodeURIComponent(encoded)))) };
   }
 
   /** Bound to loopback it answers only local names, and no web page of another origin. */
@@ -208,13 +227,7 @@ class Ollama {
   }
 
   #openaiList(): object {
-    const data = [...this.#models.values()].map((model) => ({
-      id: model.name,
-      object: 'model',
-      created: 1_790_838_000,
-      owned_by: 'library',
-    }));
-    return { object: 'list', data };
+    return { object: 'list', data: [...this.#models.values()].map(openaiEntry) };
   }
 
   async #fail(call: Call, error: unknown): Promise<void> {
@@ -222,8 +235,7 @@ class Ollama {
       call.reset();
       return;
     }
-    const say = (text: string, status: number) =>
-      replyJson(call, call.path.startsWith('/v1/') ? openaiError(text, status) : { error: text }, status);
+    const say = (text: string, status: number) => replyJson(call, errorOf(call.path, text, status), status);
     if (error instanceof OllamaError) await say(error.message, error.status);
     else if (error instanceof ServerBusy) await say(error.message, 503);
     else if (error instanceof CardFull) {
@@ -232,6 +244,15 @@ class Ollama {
     } else await say(error instanceof Error ? error.message : String(error), 500);
   }
 }
+
+function errorOf(path: string, text: string, status: number): object {
+  if (path === '/v1/messages') return anthropicError(text, status);
+  return path.startsWith('/v1/') ? openaiError(text, status) : { error: text };
+}
+
+const openaiEntry = ({ name }: DemoModel): object => ({
+  ...{ id: name, object: 'model', created: 1_790_838_000, owned_by: 'library' },
+});
 
 function psEntry(runner: Runner): object {
   const sizeBytes = runner.model.vramMib * BYTES_PER_MIB;

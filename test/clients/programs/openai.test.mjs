@@ -17,6 +17,7 @@ import {
 } from './broker.mjs';
 
 const LEAVES = 200;
+const OF_OLLAMA = 'llama3.2:3b';
 const client = new OpenAI({ baseURL: BASE, apiKey: 'none', maxRetries: 0 });
 
 test('models are listed, with and without /v1, and had one by one', async () => {
@@ -75,26 +76,53 @@ for (const model of CHATS) {
   });
 }
 
-// ollama cannot be asked when its work is over: its kind always takes a second for it.
-for (const model of CHATS.filter((name) => name !== 'llama3.2:3b')) {
+/** Sorted: how long the card stays taken after a client left behind its first piece. */
+async function leave(t, model, times) {
+  const tookMs = [];
+  for (let round = 0; round < times; round += 1) {
+    const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
+    for await (const _ of stream) break;
+    const leftAt = performance.now();
+    await untilIdle();
+    tookMs.push(performance.now() - leftAt);
+  }
+  tookMs.sort((a, b) => a - b);
+  t.diagnostic(`p50 ${tookMs[times >> 1].toFixed(0)} ms, longest ${tookMs.at(-1).toFixed(0)} ms`);
+  return tookMs;
+}
+
+for (const model of CHATS.filter((name) => name !== OF_OLLAMA)) {
   test(`${model}: leaving a stream after its first piece frees the card within a second, ${LEAVES} times`, async (t) => {
-    const tookMs = [];
-    for (let round = 0; round < LEAVES; round += 1) {
-      const stream = await client.chat.completions.create({ model, messages: HELLO, stream: true });
-      for await (const _ of stream) break;
-      const leftAt = performance.now();
-      await untilIdle();
-      tookMs.push(performance.now() - leftAt);
-    }
-    tookMs.sort((a, b) => a - b);
-    t.diagnostic(`p50 ${tookMs[LEAVES / 2].toFixed(0)} ms, longest ${tookMs.at(-1).toFixed(0)} ms`);
+    const tookMs = await leave(t, model, LEAVES);
     assert.ok(tookMs.at(-1) < 1000, `${tookMs.at(-1)} ms`);
   });
 }
 
+// ollama's child needs up to a second to notice, and nothing that ollama says shows when it did: `/api/ps` tells of
+// ollama's own end of the request, which comes before. So its kind takes that second, and the card comes back after it.
+test(`${OF_OLLAMA}: leaving frees the card when its kind's second is over, ${LEAVES / 10} times`, async (t) => {
+  const tookMs = await leave(t, OF_OLLAMA, LEAVES / 10);
+  assert.ok(tookMs[0] > 900 && tookMs.at(-1) < 1500, `${tookMs[0]} to ${tookMs.at(-1)} ms`);
+});
+
 test('a completion', async () => {
   const answer = await client.completions.create({ model: 'chat-model', prompt: 'hello', max_tokens: 4 });
   assert.equal(answer.object, 'text_completion');
+});
+
+test('responses, whole and streamed, and one that follows another', async () => {
+  const model = 'llama3.2:3b';
+  const first = await client.responses.create({ model, input: 'hello', max_output_tokens: 5 });
+  assert.deepEqual([first.object, first.status], ['response', 'incomplete']);
+  assert.ok(first.output_text.length > 0);
+  const follow = { input: 'and?', previous_response_id: first.id };
+  const types = [];
+  for await (const { type } of await client.responses.create({ model, ...follow, stream: true })) types.push(type);
+  assert.deepEqual([types[0], types.at(-1)], ['response.created', 'response.completed']);
+  await assert.rejects(client.responses.create({ model: 'chat-model', ...follow }), {
+    status: 400,
+    param: 'previous_response_id',
+  });
 });
 
 for (const { fault, model } of BREAKS) {
@@ -148,15 +176,24 @@ test('speech as WAV', async () => {
   assert.equal(bytes.toString('latin1', 0, 4), 'RIFF');
 });
 
-/** The first bytes of each format. */
-const MARKS = { mp3: /^(ID3|\xff[\xe0-\xff])/, opus: /^OggS/, aac: /^\xff[\xf0-\xff]/, flac: /^fLaC/, pcm: /^/ };
+/** The first bytes of each format, and what its type may be. */
+const FORMATS = {
+  mp3: [/^(ID3|\xff[\xe0-\xff])/, /^audio\/mpeg$/],
+  opus: [/^OggS/, /^audio\/(opus|ogg)/],
+  aac: [/^\xff[\xf0-\xff]/, /^audio\/aac$/],
+  flac: [/^fLaC/, /^audio\/flac$/],
+  pcm: [/^(?!RIFF)/, /^audio\/pcm/],
+};
 
-for (const [response_format, mark] of Object.entries(MARKS)) {
+for (const [response_format, [mark, type]] of Object.entries(FORMATS)) {
   test(`speech as ${response_format}: made by ffmpeg, or refused in words where there is none`, async () => {
     const asked = client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: 'hi', response_format });
     let bytes;
+    let told;
     try {
-      bytes = Buffer.from(await (await asked).arrayBuffer());
+      const answer = await asked;
+      told = answer.headers.get('content-type');
+      bytes = Buffer.from(await answer.arrayBuffer());
     } catch (error) {
       assert.deepEqual([error.status, error.param], [400, 'response_format']);
       assert.match(error.message, /ffmpeg/);
@@ -164,6 +201,7 @@ for (const [response_format, mark] of Object.entries(MARKS)) {
     }
     assert.ok(bytes.length > 1000);
     assert.match(bytes.toString('latin1', 0, 4), mark);
+    assert.match(told, type);
   });
 }
 
