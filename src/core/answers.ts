@@ -42,9 +42,16 @@ function applyLoaded(step: Step, consumer: ConsumerState, loaded: Loaded, starte
   for (const target of targetsOf(state, consumer)) {
     if (names.has(target.target.model) || changedSince(target) || state.operation?.target === target.name) continue;
     const running = [...consumer.grants].some((job) => state.grants.get(job)?.model === target.target.model);
-    if (running || (target.residency !== 'resident' && target.residency !== 'unknown')) continue;
+    const mayLeave = target.residency === 'resident' || target.residency === 'unknown';
+    if (running || !(mayLeave || isHeldByNeighbours(state, consumer, target))) continue;
     move(step, target, 'absent', { code: 'observed', mib: null, how: 'the consumer says that it is not loaded' });
   }
+}
+
+/** Stuck, though what is still there can be that of a neighbour who takes more than is known of him: its word decides. */
+function isHeldByNeighbours(state: BrokerState, consumer: ConsumerState, target: TargetState): boolean {
+  if (target.residency !== 'stuck') return false;
+  return targetsOf(state, consumer).some((other) => other !== target && other.residency === 'resident');
 }
 
 /** A consumer knows the size of its models better than any declaration; its word raises what is known, it never lowers it. */

@@ -76,12 +76,13 @@ function dispatch<T extends EventType>(working: Step, event: EventOf<T>): void {
 const HANDLERS: EventHandlers = {
   JobAnnounced: announce,
 
-  JobArrived(working, { jobId, model, usesCard, guessMib }) {
+  JobArrived(working, { jobId, model, usesCard, guessMib, class: jobClass }) {
     const job = findJob(working, jobId);
     if (job?.phase !== 'taking_in') return;
     working.state.takingIn -= 1;
     job.phase = 'waiting';
     job.model = model;
+    job.class = jobClass ?? job.class;
     job.queuedAt = working.now;
     if (usesCard === false) {
       job.usesCard = false;

@@ -63,6 +63,8 @@ export type CoreEvent =
       readonly usesCard?: boolean;
       /** A first guess of what its target takes, MiB, until something is declared or learned. */
       readonly guessMib?: number;
+      /** Where its model has one of its own. */
+      readonly class?: JobClass;
     }
   /** The client's connection is gone before its answer was complete. */
   | { readonly type: 'ClientLeft'; readonly jobId: JobId }

@@ -19,7 +19,8 @@ export interface JobRecord {
   readonly id: JobId;
   readonly consumer: ConsumerId;
   readonly capability: Capability | null;
-  readonly class: JobClass;
+  /** Until its model is known, its consumer's. */
+  class: JobClass;
   readonly client: string;
   model: string | null;
   /** False: it works elsewhere, holds no lock and no memory. */

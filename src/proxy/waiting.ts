@@ -16,6 +16,7 @@ import type { Budget } from './budget.js';
 import { whenClientLeaves } from './client.js';
 import { concernedOptions } from './failures.js';
 import { BodyIntake, type IntakeRefusal } from './intake.js';
+import { classOf } from './job-class.js';
 import { Run, type RunDependencies } from './run.js';
 import { durationText } from './time-limits.js';
 
@@ -131,7 +132,9 @@ export function createWaitingRoom(dependencies: WaitingDependencies): WaitingRoo
       // A job that ended meanwhile has no body any more; one whose model cannot be told is still its consumer's.
       if (jobs.has(job.id)) log.error({ err: error, job: job.id }, 'an adapter could not tell the model of a job');
     }
-    if (jobs.has(job.id)) broker.post({ type: 'JobArrived', jobId: job.id, ...need });
+    if (!jobs.has(job.id)) return;
+    const jobClass = classOf(job.exchange.req, job.consumer, need.model);
+    broker.post({ type: 'JobArrived', jobId: job.id, ...need, class: jobClass });
   }
 
   /** What we find out ourselves before the grant: too large, no room, too slow. */

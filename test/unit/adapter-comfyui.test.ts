@@ -56,6 +56,11 @@ describe('comfyui', () => {
       const id = await putPrompt(consumer, 1);
       assert.deepEqual(await followPrompt(id, consumer, never), { end: 'done' });
       assert.ok(!isWorking(service));
+      // A second socket with a client's id would take the client's events away.
+      assert.deepEqual(
+        service.seen.filter(({ path }) => path === '/ws'),
+        [],
+      );
     }));
 
   test('an acceptance in words that cannot be read still holds the card until the work is over', () =>

@@ -14,12 +14,16 @@ const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 const head = (more: string): string => `POST /v1/stt HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 const LIMITS = { bodyBytes: 16 * MIB, bufferBytes: MIB, memoryBytes: 64 * MIB, spoolBytes: 64 * MIB };
 
-/** A form whose file holds what parsers trip over. */
-function form(): { body: Buffer; boundary: string } {
+/** A form whose file holds what parsers trip over. The small one stays in memory, the other one goes to disk. */
+function form(size: 'small' | 'large'): { body: Buffer; boundary: string } {
   const boundary = '----edge';
   const file = Buffer.concat([
-    ...[randomBytes(2 * MIB), Buffer.alloc(70_000), Buffer.from('\r\n\r\n--edge\r\n------edg\r\n'.repeat(500))],
-    ...[randomBytes(MIB), Buffer.from([0xff, 0xfe, 0x80, 0x0d, 0x0a])],
+    ...[
+      randomBytes(size === 'small' ? 1000 : 2 * MIB),
+      Buffer.alloc(70_000),
+      Buffer.from('\r\n\r\n--edge\r\n------edg\r\n'.repeat(500)),
+    ],
+    ...[randomBytes(size === 'small' ? 500_000 : MIB), Buffer.from([0xff, 0xfe, 0x80, 0x0d, 0x0a])],
   ]);
   const part = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="a \\"b\\" ü.wav"\r\n\r\n`;
   return { boundary, body: Buffer.concat([Buffer.from(part), file, Buffer.from(`\r\n--${boundary}--\r\n`)]) };
@@ -45,26 +49,28 @@ test('an upload arrives byte for byte with one framing header, however it was se
     res.end('{"text":"ok"}');
   });
   const { port } = await openProxy(t, consumerAt(service.url), { limits: LIMITS });
-  const { body, boundary } = form();
-  const type = `Content-Type: multipart/form-data; boundary=${boundary}\r\nConnection: close\r\n`;
-  const half = body.length >> 1;
-  const known = `${type}Content-Length: ${body.length}\r\n`;
-  const unknown = `${type}Transfer-Encoding: chunked\r\n`;
-  const ways: [string, Buffer[]][] = [
-    [known, [body]],
-    [known, [body.subarray(0, half), body.subarray(half)]],
-    [unknown, chunked(body, () => 1024)],
-    [unknown, chunked(body, (at) => (at === 0 ? 5 : 100_003))],
-  ];
-  for (const [headers, pieces] of ways) {
-    const socket = await openSocket(port);
-    socket.write(head(headers));
-    const answer = readUntil(socket, (text) => text.includes('{"text":"ok"}'));
-    for (const piece of pieces) await new Promise((resolve) => socket.write(piece, resolve));
-    assert.match(await answer, /^HTTP\/1\.1 200 /);
+  for (const size of ['small', 'large'] as const) {
+    const { body, boundary } = form(size);
+    const type = `Content-Type: multipart/form-data; boundary=${boundary}\r\nConnection: close\r\n`;
+    const half = body.length >> 1;
+    const known = `${type}Content-Length: ${body.length}\r\n`;
+    const unknown = `${type}Transfer-Encoding: chunked\r\n`;
+    const ways: [string, Buffer[]][] = [
+      [known, [body]],
+      [known, [body.subarray(0, half), body.subarray(half)]],
+      [unknown, chunked(body, () => 1024)],
+      [unknown, chunked(body, (at) => (at === 0 ? 5 : 100_003))],
+    ];
+    for (const [headers, pieces] of ways) {
+      const socket = await openSocket(port);
+      socket.write(head(headers));
+      const answer = readUntil(socket, (text) => text.includes('{"text":"ok"}'));
+      for (const piece of pieces) await new Promise((resolve) => socket.write(piece, resolve));
+      assert.match(await answer, /^HTTP\/1\.1 200 /);
+    }
+    const expected = { hash: digest(body), framing: ['Content-Length'] };
+    assert.deepEqual(seen.splice(0), [expected, expected, expected, expected], size);
   }
-  const expected = { hash: digest(body), framing: ['Content-Length'] };
-  assert.deepEqual(seen, [expected, expected, expected, expected]);
 });
 
 test('a body above 1 MiB waits on disk, in a file without a name, and leaves memory alone', async (t) => {

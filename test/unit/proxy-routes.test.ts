@@ -129,6 +129,30 @@ test('a request may lower its class, not raise it, and must know the words', asy
   assert.deepEqual([status, errorOf(text).code, errorOf(text).param], [400, 'bad_request', 'X-MGPU-Class']);
 });
 
+test('a model may have a class of its own, which holds from when its name is known', async (t) => {
+  const service = await openStandIn(t, ({ res }) => res.end('ok'));
+  const none = { vramResidentMib: null, vramRunMib: null, pin: false };
+  const models = new Map([
+    ['night', { ...none, class: 'batch' as const }],
+    ['quick', { ...none, class: 'interactive' as const }],
+    ['plain', { ...none, class: null }],
+  ]);
+  const adapter = plainAdapter({
+    need: async (request) => ({ model: request.query.slice('?model='.length), usesCard: true }),
+  });
+  const { port, job } = await openProxy(t, consumerAt(service.url, { class: 'normal', models }), { adapter });
+  const classes = async (model: string, headers: Record<string, string> = {}): Promise<string[]> => {
+    await call(port, `/v1/llm?model=${model}`, { method: 'POST', body: '{}', headers });
+    return [(await job('announced')).class, (await job('queued')).class];
+  };
+  assert.deepEqual(await classes('night'), ['normal', 'batch']);
+  assert.deepEqual(await classes('quick'), ['normal', 'interactive']);
+  assert.deepEqual(await classes('plain'), ['normal', 'normal']);
+  assert.deepEqual(await classes('unheard'), ['normal', 'normal']);
+  assert.deepEqual(await classes('quick', { 'X-MGPU-Class': 'batch' }), ['batch', 'batch']);
+  assert.deepEqual(await classes('night', { 'X-MGPU-Class': 'interactive' }), ['normal', 'batch']);
+});
+
 test('a full queue is refused from the headers and says that it is overloaded', async (t) => {
   const service = await openStandIn(t);
   const { queue } = sampleConfiguration();
