@@ -2,8 +2,13 @@
 import type { MonotonicMs } from '../core/vocabulary.js';
 import type { Clock } from '../runtime/ports.js';
 
+/** The moment written last: a job's moments are often the same millisecond, and writing one is dear (1 us). */
+let written = { wallMs: 0, text: new Date(0).toISOString() };
+
 export function isoTime(clock: Clock, at: MonotonicMs): string {
-  return new Date(clock.wallOf(at)).toISOString();
+  const wallMs = Math.trunc(clock.wallOf(at));
+  if (wallMs !== written.wallMs) written = { wallMs, text: new Date(wallMs).toISOString() };
+  return written.text;
 }
 
 export function isoTimeOrNull(clock: Clock, at: MonotonicMs | null): string | null {
