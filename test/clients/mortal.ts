@@ -2,7 +2,8 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { ask, eventually, freePort } from '../system/programs.js';
+import { freePort } from '../support/free-port.js';
+import { ask, eventually } from '../system/programs.js';
 
 const READY_WITHIN_MS = 60_000;
 const STAND_IN = fileURLToPath(new URL('./stand-in-process.js', import.meta.url));

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { freePort } from '../support/free-port.js';
 import { startMgpu } from '../support/mgpu-process.js';
-import { ask, eventually, freePort, mustRun } from '../system/programs.js';
+import { ask, eventually, mustRun } from '../system/programs.js';
 import { someAudio, startWhisperServer } from './real-programs.js';
 
 const USUAL_PORT = 8178;

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { speak } from '../../src/demo/media/tones.js';
 import { writeWav } from '../../src/demo/media/wav.js';
-import { ask, eventually, freePort } from '../system/programs.js';
+import { freePort } from '../support/free-port.js';
+import { ask, eventually } from '../system/programs.js';
 
 export const VARIABLES = {
   WHISPER_SERVER: "whisper.cpp's server, the program",

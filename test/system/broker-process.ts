@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ask, endChild, eventually, freePort, ROOT } from './programs.js';
+import { freePort } from '../support/free-port.js';
+import { ask, endChild, eventually, ROOT } from './programs.js';
 
 export interface BrokerProcess {
   /** host:port */

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { freePort } from '../support/free-port.js';
 import { openStandIn } from '../support/stand-in.js';
-import { ask, eventually, freePort } from './programs.js';
+import { ask, eventually } from './programs.js';
 import { openReleaseTree, type ReleaseTree } from './release-tree.js';
 import { openScratchAccount, type ScratchAccount } from './scratch-account.js';
 

@@ -6,9 +6,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { freePort } from '../support/free-port.js';
 import { listAt, textAt } from '../support/json-value.js';
 import { openStandIn } from '../support/stand-in.js';
-import { eventually, freePort, mustRun, ROOT, runProgram } from './programs.js';
+import { eventually, mustRun, ROOT, runProgram } from './programs.js';
 
 const SENTENCE = 'the quick brown fox';
 /** Promised to a newcomer. */

@@ -9,7 +9,8 @@ import { chmodSync, existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
-import { ask, eventually, freePort, ROOT } from './programs.js';
+import { freePort } from '../support/free-port.js';
+import { ask, eventually, ROOT } from './programs.js';
 import { openScratchAccount, type ScratchAccount } from './scratch-account.js';
 
 const DAEMON = 'mgpu-under-test.service';

@@ -1,7 +1,6 @@
 /** Running other programs in system tests, and waiting for what they bring about. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 /** The checkout, from dist/test/system. */
@@ -78,17 +77,6 @@ export async function eventually<T>(what: string, limitMs: number, attempt: () =
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`not within ${limitMs} ms: ${what}`, { cause: complaint });
-}
-
-/** A port of loopback that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a listening server has no port');
-  return address.port;
 }
 
 /** Ends a child that was started here; kills it if it does not go. */

@@ -9,9 +9,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../support/free-port.js';
 import { type Call, openStandIn, type StandIn } from '../support/stand-in.js';
 import { type BrokerProcess, oneConsumer, startBroker } from './broker-process.js';
-import { ask, endChild, eventually, freePort, ROOT } from './programs.js';
+import { ask, endChild, eventually, ROOT } from './programs.js';
 
 const REQUESTS = 600;
 const AT_ONCE = 24;

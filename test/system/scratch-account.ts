@@ -8,7 +8,8 @@ import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventually, freePort, mustRun, type Outcome, ROOT, runProgram } from './programs.js';
+import { freePort } from '../support/free-port.js';
+import { eventually, mustRun, type Outcome, ROOT, runProgram } from './programs.js';
 
 const MANAGER = join(ROOT, 'test/system/user-manager.sh');
 const PREFIX = 'mgpu-test-';

@@ -7,15 +7,7 @@ import { startOllama } from '../../src/demo/services/ollama.js';
 import { startWhisperServer } from '../../src/demo/services/whisper-server.js';
 import { kindDefaults } from '../../src/main.js';
 import { discover } from '../../src/probes/discover.js';
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
+import { freePort } from '../support/free-port.js';
 
 describe('discover', () => {
   const services: { port: number; close(): Promise<void> }[] = [];

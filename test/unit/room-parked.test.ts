@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -14,6 +13,7 @@ import { openCard } from '../../src/demo/card.js';
 import { createCard } from '../../src/demo/card-files.js';
 import { startPlain } from '../../src/demo/services/plain.js';
 import { installNvidiaSmi } from '../../src/demo/smi-script.js';
+import { freePort } from '../support/free-port.js';
 import { valueAt } from '../support/json-value.js';
 import { startMgpu } from '../support/mgpu-process.js';
 import { ROOM_TEST } from '../support/room.js';
@@ -30,14 +30,6 @@ case "$2" in
   start) '${process.execPath}' '${PROGRAM}' ${port} '${folder}/card' >/dev/null 2>&1 & echo $! > pid ;;
 esac
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** A unit `stt.service` with 14,000 MiB, a service `llm` with as much, a card of 24,000, and a file for the daemon. */
 async function openUnit(t: TestContext) {
