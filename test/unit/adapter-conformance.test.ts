@@ -286,3 +286,15 @@ function post(
     call.end(job.body);
   });
 }
+
+test('how long a service is believed to work on after a break is what was measured of each, unless the file says', () => {
+  const drains = Object.values(KINDS).map(({ kind, defaults }) => [kind, defaults.drain]);
+  assert.deepEqual(Object.fromEntries(drains), {
+    http: '5s',
+    ollama: '1s',
+    'whisper-server': '3s',
+    comfyui: '5s',
+    openai: '1s',
+    automatic1111: '5s',
+  });
+});

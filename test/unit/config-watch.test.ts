@@ -158,6 +158,31 @@ test('saving again what was in the file is no change, and a half-written save is
   assert.deepEqual(w.seen, [V2]);
 });
 
+test('a link further up that no folder watch sees is noticed by the looks that go on beside them', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'mgpu-watch-'));
+  for (const [name, content] of [
+    ['one', V1],
+    ['two', V2],
+  ] as const) {
+    await mkdir(join(folder, name));
+    await writeFile(join(folder, name, 'config.yaml'), content);
+  }
+  await symlink('one', join(folder, 'current'));
+  const happened = new EventEmitter();
+  const silent = () => {};
+  const log = { debug: silent, info: silent, warn: silent, error: silent };
+  const file = join(folder, 'current', 'config.yaml');
+  const onChange = () => void happened.emit('change');
+  const watch = watchFile(file, onChange, log, { digest: digestOf(Buffer.from(V1)), lookMs: 10 });
+  t.after(async () => {
+    watch.close();
+    await rm(folder, { recursive: true });
+  });
+  const changed = once(happened, 'change', { signal: AbortSignal.timeout(NOTICED_WITHIN_MS) });
+  await linkOver('two', join(folder, 'current'));
+  await changed;
+});
+
 test('a listener that fails is reported, and the watch goes on', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'mgpu-watch-'));
   const file = join(folder, 'config.yaml');
